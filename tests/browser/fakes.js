@@ -109,6 +109,8 @@ async function start(options = {}) {
     onStatus: (status) => kit.statuses.push(status),
     ...options,
   });
+  if (options.token) await import("/static/client/authentication.js"); // which the hub waits for
+  if (options.token) await new Promise((later) => setTimeout(later));
   return kit;
 }
 
@@ -128,6 +130,14 @@ function accept(socket, channel, position, fields = {}) {
   });
 }
 
+/** Waits until the hub has sent a `subscribe` of the channel; the `count`th, if more than one. */
+async function asked(socket, channel, count = 1) {
+  const found = () =>
+    socket.sent.filter((message) => message.type === "subscribe" && message.channel === channel);
+  while (found().length < count) await new Promise((later) => setTimeout(later));
+  return found().at(-1);
+}
+
 const event = (channel, id) => ({
   type: "event",
   channel,
@@ -140,7 +150,7 @@ const event = (channel, id) => ({
 const outcome = (promise) =>
   promise.then(
     (value) => ({ value }),
-    ({ code, message, details }) => ({ code, message, details }),
+    ({ code, message, details, id }) => ({ code, message, details, id }),
   );
 
 /** Fails a test whose promise is never settled. */
@@ -150,4 +160,4 @@ function inTime(steps) {
   return Promise.race([steps(), new Promise(late)]);
 }
 
-Object.assign(globalThis, { inTime, start, accept, event, outcome });
+Object.assign(globalThis, { inTime, start, accept, asked, event, outcome });

@@ -57,10 +57,13 @@ def test_without_a_token_nothing_is_said_about_one(run: Evaluate, token: str) ->
 def test_a_function_is_asked_for_each_connection_before_it_is_made(run: Evaluate) -> None:
     seen = run(f"""{ACCEPT}
         let count = 0;
+        let answer;
+        const held = new Promise((resolve) => (answer = resolve));
         const {{ hub, socket, sockets, clock }} = await start({{
-            token: async () => `t${{(count += 1)}}`,
+            token: async () => ((count += 1), await held, `t${{count}}`),
         }});
-        const early = [sockets.length, hub.status.state];
+        const early = [count, sockets.length, hub.status.state];
+        answer();
         await settled();
         hub.subscribe("a.b");
         socket().hello();
@@ -70,7 +73,7 @@ def test_a_function_is_asked_for_each_connection_before_it_is_made(run: Evaluate
         socket().hello();
         return {{ early, sent: sockets.map(sent) }};
     """)
-    assert seen == {"early": [0, "connecting"], "sent": [["t1", "a.b"], ["t2", "a.b"]]}
+    assert seen == {"early": [1, 0, "connecting"], "sent": [["t1", "a.b"], ["t2", "a.b"]]}
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,7 @@ def test_a_stranger_who_gets_a_token_keeps_the_connection(run: Evaluate) -> None
         const {{ hub, socket, sockets }} = await start();
         socket().hello();
         hub.setToken("t1");
+        await import("/static/client/authentication.js");
         await settled();
         return sockets.map(sent);
     """)

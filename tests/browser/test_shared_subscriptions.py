@@ -146,7 +146,7 @@ def test_for_await_gives_events_and_gaps_and_unsubscribes_at_its_end(run: Evalua
             }
         })();
         socket().hello();
-        await Promise.resolve();
+        await asked(socket(), "a.b");
         accept(socket(), "a.b", "k-1");
         socket().say(event("a.b", "k-2"));
         socket().say({ type: "gap", channel: "a.b", position: "k-4", reason: "expired" });
@@ -164,13 +164,14 @@ def test_a_loop_that_is_slow_stops_the_channel_and_resumes_where_it_stood(run: E
         const items = hub.events("a.b");
         const first = items.next();
         socket().hello();
+        await asked(socket(), "a.b");
         accept(socket(), "a.b", "k-0");
         for (let number = 1; number <= 1200; number += 1)
             socket().say(event("a.b", `k-${number}`));
         const found = [(await first).value.id];
         while (found.length < 1000) found.push((await items.next()).value.id);
         const next = items.next();
-        await Promise.resolve();
+        await asked(socket(), "a.b", 2);
         accept(socket(), "a.b", "k-1000", { head: "k-1200" });
         socket().say(event("a.b", "k-1001"));
         found.push((await next).value.id);
@@ -186,6 +187,7 @@ def test_for_await_throws_what_ends_the_subscription(run: Evaluate) -> None:
         const { hub, socket } = await start();
         const next = hub.events("nope.b").next();
         socket().hello();
+        await asked(socket(), "nope.b");
         socket().say({ type: "error", ref: 1, code: "unknown_channel", message: "no" });
         try { await next; } catch (error) { return error.code; }
     """)

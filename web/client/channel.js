@@ -3,10 +3,11 @@
 // they have seen for duplicates. No I/O.
 
 import { EventHubError } from "./errors.js";
-import { reached } from "./subscription.js";
+import { reached } from "./positions.js";
 
 export class Channel {
   #subscriptions = new Set();
+  #active = []; // those that the subscription is for
   #where;
   #data; // of the member: undefined until it is updated
   #accepted;
@@ -21,6 +22,11 @@ export class Channel {
 
   get empty() {
     return this.#subscriptions.size === 0;
+  }
+
+  /** Whether it has the events of this channel. */
+  covers(name) {
+    return name === this.name;
   }
 
   /** This client in presence: its id, or its id and data. */
@@ -56,61 +62,90 @@ export class Channel {
     const others = [...this.#subscriptions];
     this.#subscriptions.add(subscription);
     if (others.length === 0 || subscription.wantsMore) return true;
-    const begun = others.find((each) => each.cursor !== null);
-    if (begun) subscription.begin(begun.cursor);
-    return !begun && others.some((each) => each.wantsMore);
+    const begun = others.find((each) => each.cursor !== null && (each.whole || !each.state));
+    if (!begun) return others.some((each) => each.wantsMore);
+    subscription.begin(begun.cursor);
+    this.#active.push(subscription);
+    return false;
   }
 
   delete(subscription) {
     this.#subscriptions.delete(subscription);
+    this.#active = this.#active.filter((each) => each !== subscription);
   }
 
-  /** The `subscribe` message: it begins where the subscriber stands that is furthest behind. */
+  /** The `subscribe` messages, the last of which is answered. */
+  requests() {
+    return [this.request()];
+  }
+
+  /** It begins where the subscriber stands that is furthest behind. */
   request() {
     const all = [...this.#subscriptions];
-    const since = all.map((each) => each.since).reduce(earlier);
-    const where = this.#where;
+    for (const each of all) each.pause();
+    this.#active = this.first(all);
+    const presence = all.some((each) => each.presence);
     const { member } = this;
     this.#accepted = this.#data;
-    const presence = all.some((each) => each.presence);
-    for (const each of all) each.pause();
     return {
       type: "subscribe",
       ref: this.ref,
       channel: this.name,
       ...(presence && { presence }),
       ...(member && { member }),
-      ...(where !== undefined && { where }),
-      since,
+      ...(this.#where !== undefined && { where: this.#where }),
+      since: this.since(this.#active),
     };
   }
 
   /**
-   * Gives a message to each subscriber. Returns whether one of them would miss events, because the
-   * subscription began behind its cursor: then it must begin again.
+   * Those that the next subscription is for. A state leaves out events that the others need, so
+   * those that read one go first, alone.
+   */
+  first(all) {
+    const fresh = all.filter((each) => each.state && each.cursor === null);
+    if (fresh.length > 0) return fresh;
+    const partly = all.filter((each) => each.state && !each.whole);
+    return partly.length === 0 || all.every((each) => each.state) ? all : partly;
+  }
+
+  /** Where the subscription for these begins. */
+  since(all) {
+    const state = all.every((each) => each.state);
+    const positions = all.map((each) => (state ? each.since : (each.cursor ?? each.since)));
+    return positions.reduce(earlier);
+  }
+
+  /**
+   * Gives a message to each subscriber. Returns whether the channel must be subscribed to again:
+   * one of them would miss events, because the subscription began behind its cursor, or waits.
    */
   receive(message) {
-    const all = [...this.#subscriptions];
-    if (message.type !== "subscribed") {
-      for (const each of all) each.receive(message);
-      return false;
-    }
-    if (message.ref !== this.ref) return false; // of an earlier subscription
-    this.attempt = 0;
-    const missing = all.filter((each) => each.wouldMiss(message.position));
+    const { type, ref } = message;
+    if (type === "subscribed" && ref !== this.ref) return false; // of an earlier subscription
+    if (type === "subscribed") this.attempt = 0;
+    const all = [...this.#active];
+    const missing = type === "subscribed" ? all.filter((each) => each.wouldMiss(message)) : [];
     for (const each of all) if (!missing.includes(each)) each.receive(message);
-    return missing.length > 0;
+    return missing.length > 0 || this.mustBeginAgain;
   }
 
   fail(error) {
     for (const each of [...this.#subscriptions]) each.fail(error);
+  }
+
+  /** Whether those that were not active are due, or one must begin anew. */
+  get mustBeginAgain() {
+    const active = this.#active;
+    if (active.some((each) => each.again)) return true;
+    return active.length < this.#subscriptions.size && active.every((each) => each.whole);
   }
 }
 
 // A start that is not a position, such as "-20", is not compared: it is asked for, and what it
 // leaves out of the others is asked for next.
 function earlier(one, other) {
-  const isPosition = (since) => /^\w+-\d+$/.test(since);
+  const isPosition = (since) => /^(state:)?\w+-\d+$/.test(since);
   if (!isPosition(other) && other !== "latest") return other;
   if (!isPosition(one)) return one === "latest" ? other : one;
   return isPosition(other) && reached(one, other) ? other : one;

@@ -8,6 +8,8 @@ export declare class EventHubError extends Error {
         pointer: string;
         message: string;
     }[];
+    /** The event that has the idempotency key, or the newest of the key (`ifMatch`). */
+    id: string | undefined;
     /** Whether the token is missing or refused. */
     refusal: boolean;
     /** Whether the same command may succeed later. */
@@ -17,9 +19,10 @@ export declare class EventHubError extends Error {
      * @param {string} code
      * @param {string} message
      * @param {{ pointer: string, message: string }[]} [details]
+     * @param {string} [id]
      */
     constructor(code: string, message: string, details?: {
         pointer: string;
         message: string;
-    }[]);
+    }[], id?: string);
 }

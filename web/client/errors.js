@@ -24,12 +24,15 @@ export class EventHubError extends Error {
    * @param {string} code
    * @param {string} message
    * @param {{ pointer: string, message: string }[]} [details]
+   * @param {string} [id]
    */
-  constructor(code, message, details = []) {
+  constructor(code, message, details = [], id = undefined) {
     super(message);
     this.name = "EventHubError";
     this.code = code;
     this.details = details;
+    /** The event that has the idempotency key, or the newest of the key (`ifMatch`). */
+    this.id = id;
     /** Whether the token is missing or refused. */
     this.refusal = TOKEN_ERRORS.has(code);
     /** Whether the same command may succeed later. */

@@ -3,7 +3,10 @@
 /** Items that wait. With more, the channel is unsubscribed until the loop has taken them. */
 const BUFFER = 1000;
 
-/** `subscribe(handlers, since)`: subscribes, and returns a function that unsubscribes. */
+/**
+ * `subscribe(handlers, since)`: subscribes, and returns a function that unsubscribes and returns
+ * where to go on.
+ */
 export async function* eventsOf(subscribe) {
   const queue = new EventQueue(subscribe);
   try {
@@ -17,9 +20,10 @@ class EventQueue {
   #subscribe;
   #items = [];
   #unsubscribe = null;
-  #cursor = null;
+  #since = null;
   #error = null;
   #wake = null;
+  #taken = null;
 
   constructor(subscribe) {
     this.#subscribe = subscribe;
@@ -27,35 +31,39 @@ class EventQueue {
 
   /** The next `event` or `gap` message. Rejects with the error that ended the subscription. */
   async next() {
+    this.#taken?.(); // its handling has ended
     if (this.#items.length === 0) this.#resume();
     while (this.#items.length === 0) {
       if (this.#error) throw this.#error;
       await new Promise((wake) => (this.#wake = wake));
     }
-    return this.#items.shift();
+    const [item, taken] = this.#items.shift();
+    this.#taken = taken;
+    return item;
   }
 
   close() {
-    this.#unsubscribe?.();
+    this.#since = this.#unsubscribe?.() ?? this.#since;
     this.#unsubscribe = null;
   }
 
   #resume() {
     if (this.#unsubscribe || this.#error) return;
     const handlers = {
-      onSubscribed: ({ position }) => (this.#cursor ??= position),
-      onEvent: (event) => this.#add(event, event.id),
-      onGap: (gap) => this.#add(gap, gap.position),
+      onEvent: (event) => this.#add(event),
+      onGap: (gap) => this.#add(gap),
       onError: (error) => this.#fail(error),
     };
-    this.#unsubscribe = this.#subscribe(handlers, this.#cursor && { since: this.#cursor });
+    this.#unsubscribe = this.#subscribe(handlers, this.#since);
   }
 
-  #add(item, position) {
-    this.#items.push(item);
-    this.#cursor = position;
-    if (this.#items.length >= BUFFER) this.close();
-    this.#wake?.();
+  /** Returns a promise of the end of its handling. */
+  #add(item) {
+    return new Promise((taken) => {
+      this.#items.push([item, taken]);
+      if (this.#items.length >= BUFFER) this.close();
+      this.#wake?.();
+    });
   }
 
   #fail(error) {

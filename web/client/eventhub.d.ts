@@ -20,8 +20,9 @@ export declare class EventHub {
     setToken(token: import("./types.js").Token): void;
     close(): void;
     /**
-     * Subscribes until unsubscribe(), across reconnects. Several subscribers of a channel share one
-     * subscription at the server, and so one filter: an EventHubError is thrown for another `where`.
+     * Subscribes until unsubscribe(), across reconnects. `channel` may be a pattern, `iot.>`. Several
+     * subscribers of a channel share one subscription at the server, and so one filter: an
+     * EventHubError is thrown for another `where` (of a pattern, onError() gets it).
      * @template [T=unknown]
      * @param {string} channel
      * @param {import("./types.js").SubscribeOptions<T>} [options]
@@ -39,27 +40,33 @@ export declare class EventHub {
         readonly channel: string;
     }): void;
     /**
-     * The events and gaps of a channel, for `for await`. Leaving the loop unsubscribes. A loop that is
-     * slow loses nothing: when `BUFFER` items wait, it unsubscribes, and resumes when they are taken.
-     * Throws the EventHubError that ends the subscription.
+     * The events and gaps of a channel or pattern, for `for await`. Leaving the loop unsubscribes. A
+     * loop that is slow loses nothing: when 1,000 items wait, it unsubscribes, and resumes when they
+     * are taken. Throws the EventHubError that ends the subscription.
      * @template [T=unknown]
      * @param {string} channel
-     * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member" | "where">} [options]
+     * @param {import("./types.js").EventsOptions} [options]
      * @returns {AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>}
      */
-    events<T = unknown>(channel: string, options?: Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member" | "where">): AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>;
+    events<T = unknown>(channel: string, options?: import("./types.js").EventsOptions): AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>;
     /**
      * Resolves with the `published` message. Until it is answered, the event is sent again with the
      * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
      * event twice, pass the `key` of the first attempt.
      * @param {string} channel
      * @param {unknown} data
-     * @param {{ key?: string }} [options]
+     * @param {import("./types.js").PublishOptions} [options]
      * @returns {Promise<import("./types.js").Published>}
      */
-    publish(channel: string, data: unknown, { key }?: {
-        key?: string;
-    }): Promise<import("./types.js").Published>;
+    publish(channel: string, data: unknown, options?: import("./types.js").PublishOptions): Promise<import("./types.js").Published>;
+    /**
+     * Publishes that a key is deleted from the state of the channel. Otherwise as publish().
+     * @param {string} channel
+     * @param {string} deleted
+     * @param {import("./types.js").PublishOptions} [options]
+     * @returns {Promise<import("./types.js").Published>}
+     */
+    delete(channel: string, deleted: string, options?: import("./types.js").PublishOptions): Promise<import("./types.js").Published>;
     /**
      * Sends a signal to those who are there now. It is stored nowhere and sent once. Resolves with
      * whether the server accepted it: false without an open connection, or if the connection is lost

@@ -8,24 +8,18 @@
 // The options are in types.d.ts, their defaults in options.js.
 
 import { socketAddress } from "./address.js";
-import { Authentication } from "./authentication.js";
 import { Channels } from "./channels.js";
 import { Connection, backoff } from "./connection.js";
-import { EventHubError, TEMPORARY_ERRORS } from "./errors.js";
-import { eventsOf } from "./event-queue.js";
+import { EventHubError } from "./errors.js";
 import { DEFAULTS } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
 import { PendingSignals } from "./pending-signals.js";
-import { Subscription } from "./subscription.js";
 
 export { EventHubError };
 
-// The server may accept the same token later.
-const RETRYABLE_AUTH_ERRORS = new Set([...TEMPORARY_ERRORS, "too_many_connections"]);
-
 export class EventHub {
   #options;
-  #authentication;
+  #authentication = null;
   #connection;
   #unwatch;
   #ref = 0;
@@ -42,10 +36,9 @@ export class EventHub {
    */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
-    this.#authentication = new Authentication(this.#options.token);
     this.#connection = new Connection(socketAddress(url), this.#options, {
-      prepare: () => this.#reportTokenError(this.#authentication.prepare()),
-      canRenew: (code) => this.#canRenew(code),
+      prepare: () => this.#prepare(),
+      canRenew: (code) => this.#authentication?.canRenew(code),
       open: (hello) => this.#onOpen(hello),
       message: (message) => this.#receive(message),
       status: (status) => this.#onStatus(status),
@@ -54,6 +47,7 @@ export class EventHub {
     this.#channels = new Channels(
       (message) => send(JSON.stringify(message)),
       () => this.#nextRef(),
+      this.#options.storage,
     );
     this.#publishes = new PendingPublishes(send);
     this.#signals = new PendingSignals(send, this.#options.outstanding);
@@ -79,9 +73,12 @@ export class EventHub {
    * @param {import("./types.js").Token} token
    */
   setToken(token) {
-    this.#authentication.use(token);
-    if (this.status.state === "open" && token) this.#renewToken();
-    else this.#connection.restart();
+    this.#options.token = token;
+    this.#authentication?.use(token);
+    if (this.status.state !== "open" || !token) return this.#connection.restart();
+    if (this.#authentication) return void this.#authentication.renew();
+    const same = this.#same();
+    this.#load().then(() => same() && this.#authentication.renew());
   }
 
   close() {
@@ -90,17 +87,16 @@ export class EventHub {
   }
 
   /**
-   * Subscribes until unsubscribe(), across reconnects. Several subscribers of a channel share one
-   * subscription at the server, and so one filter: an EventHubError is thrown for another `where`.
+   * Subscribes until unsubscribe(), across reconnects. `channel` may be a pattern, `iot.>`. Several
+   * subscribers of a channel share one subscription at the server, and so one filter: an
+   * EventHubError is thrown for another `where` (of a pattern, onError() gets it).
    * @template [T=unknown]
    * @param {string} channel
    * @param {import("./types.js").SubscribeOptions<T>} [options]
    * @returns {{ readonly channel: string, readonly cursor: string | null }} for unsubscribe()
    */
   subscribe(channel, options = {}) {
-    const subscription = new Subscription(channel, options, this.#options.storage);
-    this.#channels.add(subscription);
-    return subscription;
+    return this.#channels.subscribe(channel, options);
   }
 
   /**
@@ -112,18 +108,23 @@ export class EventHub {
   }
 
   /**
-   * The events and gaps of a channel, for `for await`. Leaving the loop unsubscribes. A loop that is
-   * slow loses nothing: when `BUFFER` items wait, it unsubscribes, and resumes when they are taken.
-   * Throws the EventHubError that ends the subscription.
+   * The events and gaps of a channel or pattern, for `for await`. Leaving the loop unsubscribes. A
+   * loop that is slow loses nothing: when 1,000 items wait, it unsubscribes, and resumes when they
+   * are taken. Throws the EventHubError that ends the subscription.
    * @template [T=unknown]
    * @param {string} channel
-   * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member" | "where">} [options]
+   * @param {import("./types.js").EventsOptions} [options]
    * @returns {AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>}
    */
-  events(channel, options = {}) {
-    return eventsOf((handlers, since) => {
-      const subscription = this.subscribe(channel, { ...options, ...handlers, ...since });
-      return () => this.unsubscribe(subscription);
+  async *events(channel, options = {}) {
+    const { eventsOf } = await import("./event-queue.js");
+    yield* eventsOf((handlers, since) => {
+      const begin = since ? { since } : {};
+      const subscription = this.subscribe(channel, { ...options, ...handlers, ...begin });
+      return () => {
+        this.unsubscribe(subscription);
+        return subscription.since;
+      };
     });
   }
 
@@ -133,21 +134,22 @@ export class EventHub {
    * event twice, pass the `key` of the first attempt.
    * @param {string} channel
    * @param {unknown} data
-   * @param {{ key?: string }} [options]
+   * @param {import("./types.js").PublishOptions} [options]
    * @returns {Promise<import("./types.js").Published>}
    */
-  publish(channel, data, { key = this.newKey() } = {}) {
-    const { state, reason } = this.status;
-    if (state === "stopped") return Promise.reject(stopped(reason));
-    const limit = this.#options.outstanding;
-    if (this.#publishes.size >= limit) {
-      const fault = `${limit} events are waiting to be sent; this one was not accepted`;
-      return Promise.reject(new EventHubError("queue_full", fault));
-    }
-    const ref = this.#nextRef();
-    const published = this.#publishes.add({ type: "publish", ref, channel, key, data });
-    if (state === "open") this.#publishes.send(ref);
-    return published;
+  publish(channel, data, options) {
+    return this.#publish(channel, { data }, options);
+  }
+
+  /**
+   * Publishes that a key is deleted from the state of the channel. Otherwise as publish().
+   * @param {string} channel
+   * @param {string} deleted
+   * @param {import("./types.js").PublishOptions} [options]
+   * @returns {Promise<import("./types.js").Published>}
+   */
+  delete(channel, deleted, options) {
+    return this.#publish(channel, { deleted }, options);
   }
 
   /**
@@ -181,22 +183,37 @@ export class EventHub {
     return Array.from({ length: 4 }, part).join("-");
   }
 
+  #publish(channel, content, { key = this.newKey(), ifMatch, attributes } = {}) {
+    const { state, reason } = this.status;
+    if (state === "stopped") return Promise.reject(stopped(reason));
+    const limit = this.#options.outstanding;
+    if (this.#publishes.size >= limit) {
+      const fault = `${limit} events are waiting to be sent; this one was not accepted`;
+      return Promise.reject(new EventHubError("queue_full", fault));
+    }
+    const ref = this.#nextRef();
+    const message = { type: "publish", ref, channel, ...content, key, attributes };
+    const published = this.#publishes.add({ ...message, if_match: ifMatch });
+    if (state === "open") this.#publishes.send(ref);
+    return published;
+  }
+
   #onOpen(hello) {
     this.#connections += 1;
-    this.#authenticate();
-    this.#channels.subscribeAll();
+    this.#authentication?.send();
     const bytes = hello.limits?.message_bytes ?? Infinity;
+    this.#channels.maxBytes = bytes;
+    this.#channels.subscribeAll();
     this.#signals.maxBytes = bytes;
     this.#publishes.sendAll(bytes);
   }
 
   #receive(message) {
     const { type, ref, reason } = message;
+    if (this.#authentication?.receive(message)) return;
     if (type === "published") return this.#publishes.resolve(ref, message);
     if (type === "signaled" || type === "updated") return this.#signals.accept(ref);
     if (type === "error") return this.#onError(message);
-    if (type === "authenticated") return this.#onAuthenticated(message);
-    if (type === "expiring") return this.#onExpiring(message);
     if (type === "unsubscribed" && reason !== "client") return this.#onUnsubscribed(message);
     this.#channels.receive(message);
   }
@@ -207,11 +224,10 @@ export class EventHub {
     this.#options.onStatus(status);
   }
 
-  #onError({ ref, code, message, details }) {
-    if (this.#authentication.answeredBy({ ref })) return this.#onTokenRefused({ code, message });
+  #onError({ ref, code, message, details, id }) {
     // The connection is about to close. The next one sends the publish again.
     if (code === "shutting_down" && this.#publishes.has(ref)) return;
-    const error = new EventHubError(code, message, details);
+    const error = new EventHubError(code, message, details, id);
     if (this.#signals.reject(ref, error)) return;
     this.#publishes.reject(ref, error);
     const channel = this.#channels.find(ref);
@@ -230,59 +246,35 @@ export class EventHub {
     this.#channels.end(channel, new EventHubError(reason, fault));
   }
 
-  // The other messages follow at once: the server handles them in order.
-  #authenticate() {
-    const request = this.#authentication.request();
-    if (request) this.#send(request);
+  /** Gets the token of the next connection. Returns a promise to wait for, if there is one. */
+  #prepare() {
+    if (this.#authentication || !this.#options.token) return this.#authentication?.prepare();
+    return this.#load().then(() => this.#authentication.prepare());
   }
 
-  #onAuthenticated(message) {
-    if (!this.#authentication.answeredBy(message)) return;
-    this.#authentication.accept(this.#options.clock.now());
-    this.#options.onAuthenticated(message);
-  }
-
-  #onTokenRefused({ code, message }) {
-    if (RETRYABLE_AUTH_ERRORS.has(code)) return this.#connection.retry();
-    // The new token is another principal's, which needs a connection of its own.
-    if (code === "forbidden" && this.#authentication.accepted) return this.#connection.restart();
-    this.#connection.close(message, code);
-  }
-
-  #onExpiring(message) {
-    this.#options.onExpiring(message);
-    if (!this.#authentication.renewable) return;
-    const now = this.#options.clock.now();
-    const delay = this.#authentication.renewalDelay(message.expires_in, now);
-    if (delay === 0) this.#renewToken();
-    else this.#later(delay, () => this.#renewToken());
-  }
-
-  // After a failure, the connection ends with its token and the next one asks for another.
-  async #renewToken() {
-    const connection = this.#connections;
-    const renewing = this.#reportTokenError(this.#authentication.renew());
-    const renewed = await renewing.catch(() => false);
-    if (renewed && this.#connections === connection) this.#authenticate();
-  }
-
-  // The token of a machine that slept has expired on waking: the function returns another.
-  #canRenew(code) {
-    const { renewable, accepted } = this.#authentication;
-    return code === "token_expired" && renewable && accepted;
-  }
-
-  #reportTokenError(promise) {
-    promise?.catch((error) => this.#options.onTokenError(error));
-    return promise;
+  /** Loads what tokens need. */
+  async #load() {
+    const { Authentication } = await import("./authentication.js");
+    this.#authentication ??= new Authentication(this.#options.token, this.#options, {
+      send: (message) => this.#send(message),
+      retry: () => this.#connection.retry(),
+      restart: () => this.#connection.restart(),
+      stop: (reason, code) => this.#connection.close(reason, code),
+      later: (milliseconds, action) => this.#later(milliseconds, action),
+      same: () => this.#same(),
+    });
   }
 
   /** Runs `action` after the delay, unless there is a new connection by then. */
   #later(milliseconds, action) {
+    const same = this.#same();
+    this.#options.clock.setTimeout(() => same() && action(), milliseconds);
+  }
+
+  /** Returns a function that says whether this is still the connection. */
+  #same() {
     const connection = this.#connections;
-    this.#options.clock.setTimeout(() => {
-      if (this.#connections === connection) action();
-    }, milliseconds);
+    return () => this.#connections === connection;
   }
 
   #send(message) {

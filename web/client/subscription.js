@@ -1,77 +1,56 @@
 // One subscriber of a channel: its cursor, duplicates, and the end of the replay. No I/O.
 
-const ignore = () => {};
-const HANDLERS = {
-  onSubscribed: ignore,
-  onEvent: ignore,
-  onGap: ignore,
-  onSignal: ignore,
-  onReplayed: ignore,
-  onJoin: ignore,
-  onLeave: ignore,
-  onUpdate: ignore,
-  onPresence: ignore,
-  onFilterFailed: ({ channel, reason }) => console.warn(`the filter of ${channel}: ${reason}`),
-  onError: (error) => console.error(error),
-};
+import { Channel } from "./channel.js";
+import { reached } from "./positions.js";
+import { Subscriber } from "./subscriber.js";
 
-/**
- * Whether `position` is at or after `other`. False for positions of different epochs, which
- * cannot be compared (PROTOCOL.md, "Words").
- */
-export function reached(position, other) {
-  const [epoch, offset] = position.split("-");
-  const [otherEpoch, otherOffset] = other.split("-");
-  return epoch === otherEpoch && BigInt(offset) >= BigInt(otherOffset);
-}
+const MISSED = new Set(["expired", "reset"]);
 
-export class Subscription {
-  #since;
-  #on;
-  #storage;
-  #key;
+export class Subscription extends Subscriber {
   #subscribed = false;
   #subscriptions = 0;
   #head = null;
   #replayed = 0;
 
-  /** `options` as for EventHub.subscribe. `storage` keeps the cursor. */
-  constructor(channel, options, storage = null) {
-    const { since = "latest", presence = false, member, where, ...handlers } = options;
-    this.channel = channel;
+  constructor(channel, options, store) {
+    super(channel, options, store);
     this.cursor = null;
-    this.presence = presence;
-    this.member = member;
-    this.where = where;
-    this.#storage = storage;
-    this.#key = `eventhub.cursor.${channel}`;
-    this.#since = storage?.getItem(this.#key) ?? since;
-    this.#on = { ...HANDLERS, ...handlers };
+    /** Whether it gets the newest event of each key. It may begin with a part of it. */
+    this.state = /^state\b/.test(this.begins);
+    /** Whether all up to the head has arrived. */
+    this.whole = false;
+    /** Whether the channel must be subscribed to again for it. */
+    this.again = false;
+  }
+
+  newChannel(ref) {
+    return new Channel(this.channel, ref, this.where);
   }
 
   /** Where to begin, or to resume. */
   get since() {
-    return this.cursor ?? this.#since;
+    if (this.cursor === null) return this.begins;
+    return this.state ? `state:${this.cursor}` : this.cursor;
   }
 
   /** Whether it needs more than the events that come next. */
   get wantsMore() {
-    return this.#since !== "latest" || this.presence || Boolean(this.member);
+    return this.begins !== "latest" || this.presence || Boolean(this.member);
   }
 
   /** Begins at a position, among subscribers that have begun already. */
   begin(position) {
-    this.#subscribed = true;
-    this.#moveCursor(position);
+    this.#subscribed = this.whole = true;
+    this.cursor = position;
   }
 
   /** Ignores what comes until the channel is subscribed to again. */
   pause() {
-    this.#subscribed = false;
+    this.#subscribed = this.again = false;
   }
 
-  /** Whether a subscription that begins at `position` would leave out events. */
-  wouldMiss(position) {
+  /** Whether the subscription that this message begins would leave out events. */
+  wouldMiss({ position }) {
     const { cursor } = this;
     return cursor !== null && !reached(cursor, position) && reached(position, cursor);
   }
@@ -84,16 +63,12 @@ export class Subscription {
     if (type === "event") this.#onEvent(message);
     if (type === "gap") this.#onGap(message);
     if (type === "position") this.#onPosition(message);
-    if (type === "filter_failed") this.#on.onFilterFailed(message);
-    if (type === "signal") this.#on.onSignal(message);
-    if (type === "join") this.#on.onJoin(message.member);
-    if (type === "leave") this.#on.onLeave(message.member);
-    if (type === "update") this.#on.onUpdate(message.member);
-    if (type === "presence") this.#on.onPresence(message);
-  }
-
-  fail(error) {
-    this.#on.onError(error);
+    if (type === "filter_failed") this.tell("onFilterFailed", message);
+    if (type === "signal") this.tell("onSignal", message);
+    if (type === "join") this.tell("onJoin", message.member);
+    if (type === "leave") this.tell("onLeave", message.member);
+    if (type === "update") this.tell("onUpdate", message.member);
+    if (type === "presence") this.tell("onPresence", message);
   }
 
   #onSubscribed(message) {
@@ -101,49 +76,45 @@ export class Subscription {
     this.#subscriptions += 1;
     this.#head = message.head;
     this.#replayed = 0;
+    this.whole = false;
     // Within an epoch the cursor never moves back: events of the last connection stay duplicates.
     if (this.cursor === null || !reached(this.cursor, message.position)) {
-      this.#moveCursor(message.position);
+      this.cursor = message.position;
     }
-    this.#on.onSubscribed(message);
-    this.#checkReplayEnd();
+    this.#handled(this.tell("onSubscribed", message));
   }
 
   #onEvent(event) {
     if (reached(this.cursor, event.id)) return; // a duplicate
     const replay = this.#head !== null;
     this.#replayed += replay;
-    this.#moveCursor(event.id);
-    this.#on.onEvent(event, { replay });
-    this.#checkReplayEnd();
+    this.cursor = event.id;
+    this.#handled(this.tell("onEvent", event, { replay }));
   }
 
   #onGap(gap) {
-    this.#moveCursor(gap.position);
-    this.#on.onGap(gap);
-    this.#checkReplayEnd();
+    // The state as it is now follows only a gap before its end; after any other it is read again.
+    this.again = this.state && this.whole && MISSED.has(gap.reason);
+    this.cursor = this.again ? null : gap.position;
+    if (this.again) this.begins = "state";
+    this.#handled(this.tell("onGap", gap));
   }
 
   /** The events up to there do not match the filter. */
   #onPosition({ position }) {
     if (reached(this.cursor, position)) return;
-    this.#moveCursor(position);
-    this.#checkReplayEnd();
-  }
-
-  #checkReplayEnd() {
-    if (this.#head === null || !reached(this.cursor, this.#head)) return;
-    this.#head = null;
-    this.#on.onReplayed({ count: this.#replayed, resumed: this.#subscriptions > 1 });
-  }
-
-  #moveCursor(position) {
     this.cursor = position;
-    // A full or forbidden storage must not stop delivery: the cursor then lasts as long as the page.
-    try {
-      this.#storage?.setItem(this.#key, position);
-    } catch {
-      // See above.
-    }
+    this.#handled();
+  }
+
+  #handled(handler) {
+    const { cursor, since } = this;
+    if (cursor === null) return;
+    // A part of a state is continued on the next page load, too.
+    this.keep(handler, () => since);
+    if (this.#head === null || !reached(cursor, this.#head)) return;
+    this.#head = null;
+    this.whole = true;
+    this.tell("onReplayed", { count: this.#replayed, resumed: this.#subscriptions > 1 });
   }
 }

@@ -16,6 +16,10 @@ export interface Event<T = unknown> {
   /** When the server received it, RFC 3339. */
   time: string;
   data: T;
+  /** What it is about, if the channel type has a key (PROTOCOL.md, "State"). */
+  key?: string;
+  /** This key is deleted; `data` is null. */
+  deleted?: string;
   attributes?: Record<string, string>;
   /** The publisher's principal, if it had a credential. */
   by?: string;
@@ -46,9 +50,11 @@ export interface Member {
   data?: Record<string, unknown>;
 }
 
+/** Of a pattern it has `channels`, their number, and neither `position`, `head` nor `recovered`. */
 export interface Subscribed {
   type: "subscribed";
   channel: string;
+  channels?: number;
   position: string;
   head: string;
   recovered: boolean;
@@ -63,9 +69,30 @@ export interface Published {
   time: string;
 }
 
+export interface PublishOptions {
+  /** Of an earlier attempt at the same event, so that it is stored once. */
+  key?: string;
+  /** Publish only if this id is the newest of its key, or `none`: only if the key has no event. */
+  ifMatch?: string;
+  attributes?: Record<string, string>;
+}
+
+export interface EventsOptions {
+  since?: SubscribeOptions["since"];
+  presence?: boolean;
+  member?: string | Member;
+  where?: string;
+  cursor?: string;
+}
+
 export interface SubscribeOptions<T = unknown> {
-  /** `latest` (the default), `earliest`, `-20`, `10m` or an id. */
-  since?: string;
+  /**
+   * `latest` (the default), `earliest`, `-20`, `10m`, an id, or `state`: the newest event of each
+   * key, then every change. Of a pattern, also the positions of its channels, or its `cursor`.
+   */
+  since?: string | Record<string, string>;
+  /** The name under which `storage` keeps the cursor; the channel's, by default. */
+  cursor?: string;
   /** Report the members. */
   presence?: boolean;
   /** This client in presence: its id, or its id and data. */
@@ -90,10 +117,10 @@ export interface SubscribeOptions<T = unknown> {
   onError?(error: import("./errors.js").EventHubError): void;
 }
 
-/** Keeps cursors: localStorage, sessionStorage, or any object with these two methods. */
+/** Keeps cursors: localStorage, sessionStorage, or any object with these methods. */
 export interface CursorStorage {
-  getItem(key: string): string | null;
-  setItem(key: string, value: string): void;
+  getItem(key: string): string | null | Promise<string | null>;
+  setItem(key: string, value: string): void | Promise<void>;
 }
 
 export interface Options {

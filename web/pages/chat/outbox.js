@@ -4,7 +4,7 @@
 // arrive after the answer: the id identifies it. Or the answer was lost with the connection. Each
 // event claims at most one entry, so that every message is shown once.
 
-import { reached } from "../../client/subscription.js";
+import { reached } from "../../client/positions.js";
 
 export class Outbox {
   #entries = [];

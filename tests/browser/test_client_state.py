@@ -1,0 +1,107 @@
+"""`since: "state"` in the JavaScript client, alone and beside subscribers of all events."""
+
+from tests.browser.conftest import Evaluate
+
+BEGIN = """
+    const { hub, socket, log, handlers, clock } = await start();
+    const again = () => {
+        socket().drop();
+        clock.advance(2);
+        socket().hello();
+    };
+    const asked = () => socket().sent.map(({ type, since }) => since ?? type);
+    const note = (name) => ({
+        onEvent: ({ id }) => log.push([name, id]),
+        onGap: ({ position }) => log.push([name, position]),
+    });
+    socket().hello();
+"""
+
+
+def test_a_state_goes_on_with_what_has_changed_since(run: Evaluate) -> None:
+    partly, whole = run(f"""{BEGIN}
+        hub.subscribe("a.b", {{ since: "state", ...handlers }});
+        accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
+        socket().say(event("a.b", "k-3"));
+        again();
+        const partly = asked();
+        accept(socket(), "a.b", "k-3", {{ head: "k-9" }});
+        socket().say(event("a.b", "k-9"));
+        again();
+        return [partly, asked()];
+    """)
+    assert (partly, whole) == (["state:k-3"], ["state:k-9"])
+
+
+def test_a_state_is_read_again_after_a_gap_that_no_state_follows(run: Evaluate) -> None:
+    sent, events = run(f"""{BEGIN}
+        const one = hub.subscribe("a.b", {{ since: "state", ...note("one") }});
+        accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
+        socket().say({{ type: "gap", channel: "a.b", position: "k-5", reason: "expired" }});
+        socket().say(event("a.b", "k-9"));
+        const before = asked().length;
+        socket().say({{ type: "gap", channel: "a.b", position: "n-0", reason: "reset" }});
+        socket().say(event("a.b", "n-1"));
+        accept(socket(), "a.b", "n-0", {{ head: "n-2" }});
+        socket().say(event("a.b", "n-1"), event("a.b", "n-2"));
+        return [[before, asked()], log.map(([, id]) => id)];
+    """)
+    assert sent == [1, ["state", "unsubscribe", "state"]]
+    assert events == ["k-5", "k-9", "n-0", "n-1", "n-2"]
+
+
+def test_a_state_takes_no_events_from_a_subscriber_beside_it(run: Evaluate) -> None:
+    log, sent = run(f"""{BEGIN}
+        hub.subscribe("a.b", note("all"));
+        accept(socket(), "a.b", "k-5");
+        socket().say(event("a.b", "k-6"));
+        hub.subscribe("a.b", {{ since: "state", ...note("state") }});
+        accept(socket(), "a.b", "k-0", {{ head: "k-8" }});
+        socket().say(event("a.b", "k-2"), event("a.b", "k-8")); // 7 was of the key of 8
+        accept(socket(), "a.b", "k-6", {{ head: "k-8" }});
+        for (const id of ["k-7", "k-8", "k-9"]) socket().say(event("a.b", id));
+        again();
+        return [log, asked()];
+    """)
+    assert [event for name, event in log if name == "all"] == ["k-6", "k-7", "k-8", "k-9"]
+    assert [event for name, event in log if name == "state"] == ["k-2", "k-8", "k-9"]
+    assert sent == ["k-9"]
+
+
+def test_a_part_of_a_state_goes_on_before_those_that_wait_for_its_end(run: Evaluate) -> None:
+    first, then = run(f"""{BEGIN}
+        const state = hub.subscribe("a.b", {{ since: "state" }});
+        accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
+        socket().say(event("a.b", "k-3"));
+        hub.subscribe("a.b", {{ since: "-2", ...note("all") }});
+        again();
+        const first = asked();
+        hub.unsubscribe(state);
+        return [first, asked()];
+    """)
+    assert first == ["state:k-3"]
+    assert then == ["state:k-3", "unsubscribe", "-2"]
+
+
+def test_a_deletion_and_a_test_of_the_newest_are_published(run: Evaluate) -> None:
+    sent, found = run("""
+        const { hub, socket } = await start();
+        socket().hello();
+        const refused = outcome(hub.delete("a.b", "17", { ifMatch: "k-4", key: "once" }));
+        hub.publish("a.b", { id: "18" }, { ifMatch: "none", attributes: { source: "/x" } });
+        const [first, second] = socket().sent;
+        const { ref } = first;
+        socket().say({ type: "error", ref, code: "precondition_failed", message: "m", id: "k-5" });
+        delete second.key;
+        return [[first, second], await refused];
+    """)
+    deletion = {"deleted": "17", "if_match": "k-4", "key": "once"}
+    attributes = {"source": "/x"}
+    assert sent == [
+        {"type": "publish", "ref": 1, "channel": "a.b", **deletion},
+        {
+            "type": "publish", "ref": 2, "channel": "a.b", "data": {"id": "18"},
+            "attributes": attributes, "if_match": "none",
+        },
+    ]  # fmt: skip
+    assert (found["code"], found["id"]) == ("precondition_failed", "k-5")

@@ -1,0 +1,14 @@
+// Positions in the log of a channel (PROTOCOL.md, "Words"), and names that are patterns.
+
+/**
+ * Whether `position` is at or after `other`. False for positions of different epochs, which
+ * cannot be compared.
+ */
+export function reached(position, other) {
+  const [epoch, offset] = position.split("-");
+  const [otherEpoch, otherOffset] = other.split("-");
+  return epoch === otherEpoch && BigInt(offset) >= BigInt(otherOffset);
+}
+
+/** Whether this names the channels that fit, and not one channel. */
+export const isPattern = (channel) => /[*>]/.test(channel);
