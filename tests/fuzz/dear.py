@@ -46,7 +46,6 @@ from eventhub.hub.cluster import Cluster
 from eventhub.presence.notifier import CROWD
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.api.operator_routes import BODY_BYTES, parse_body
-from eventhub.server.api.subscribe_routes import STREAM_CHANNELS
 from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.connections.operator_requests import BlockRequest
 from eventhub.server.process.server import GARBAGE
@@ -55,6 +54,7 @@ from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.streams.query import StreamQuery
+from eventhub.server.streams.selection_begin import STREAM_CHANNELS
 from eventhub.server.websocket.frame_parser import FrameParser
 from eventhub.session.interfaces import SessionLimits
 from tests.fuzz import dear_requests

@@ -88,6 +88,21 @@ class Reader:
                 last()
                 return
 
+    def read_page(self, hub: EventHubServer, limit: int) -> bool:
+        """Read a page. Returns whether there is more."""
+        parameters: dict[str, str | int] = {
+            "channel": PATTERN,
+            "since": self.cursor or self.since,
+            "limit": limit,
+        }
+        page = http.get(f"{hub.url}/v1/events", params=parameters).json()
+        assert page["gaps"] == []
+        for event in page["events"]:
+            self._take(event)
+        self.cursor = page["position"]
+        self.longest = max(self.longest, len(self.cursor))
+        return bool(page["more"])
+
     def _messages(self, hub: EventHubServer) -> Iterator[tuple[Message, str | None]]:
         if self.transport == "sse":
             address = f"{hub.url}/v1/sse?channel={PATTERN}&since={self.since}"
@@ -146,6 +161,21 @@ def test_a_live_stream_is_resumed_after_what_it_read(nodes: list[EventHubServer]
     nodes[1].kill()
     reader.read(nodes[0], 32)
     assert reader.got == publisher.numbers
+
+
+def test_pages_and_streams_go_on_where_the_other_one_stopped(nodes: list[EventHubServer]) -> None:
+    publisher, reader = Publisher(), Reader("ndjson", "earliest")
+    channels = [f"iot.greenhouse.{number}" for number in range(150)]
+    publisher.publish(nodes[0], *channels[:100], *channels[:50])
+    assert reader.read_page(nodes[0], 60)
+    nodes[0].kill()
+    reader.read(nodes[1], 30)
+    publisher.publish(nodes[1], *channels)
+    nodes[0].start()
+    while reader.read_page(nodes[0], 100):
+        pass
+    assert reader.got == publisher.numbers
+    assert reader.longest < 1300
 
 
 def test_a_cursor_that_is_not_known_is_told_as_a_gap_or_refused(start: Start) -> None:

@@ -3,7 +3,7 @@
 A cursor is `*base,channel@position,…`: the base says where the reader stands in all channels, and
 the positions are of channels that have moved on since. The base is one of these:
 
-    (nothing)  at the beginning of every channel: those not named were born later
+    (nothing)  before the first event of every channel: those not named were born later
     `-20`      where this form of `since` says; the other channels have not begun yet
     `j3k9x.7`  as record 7 of journal j3k9x says, and so do the records before it
 
@@ -32,7 +32,7 @@ PART_BYTES = 64 * 1024
 """A record with more positions is divided."""
 REWRITE = 4
 """A journal ends when the records after its beginning are so many times as large."""
-DEPTH = 4
+DEPTH = 16
 """Journals that may begin with the end of another one, one after the other."""
 
 _RECORD = re.compile(r"([0-9a-f]{12})\.([1-9][0-9]{0,8})", re.ASCII)
@@ -140,6 +140,13 @@ class PatternCursor:
                 self._put(channel, position)
         if self._size > CURSOR_BYTES:
             self._write_record()
+
+    def end_with(self, channel: str, position: str) -> None:
+        """The reader stands here. Name this channel last: a page of history goes on after it."""
+        self.move(channel, position)
+        if (before := self._moved.pop(channel, None)) is not None:
+            self._size -= len(channel) + len(before) + 2
+        self._put(channel, position)
 
     def begin_journal(self) -> None:
         """Begin another journal with all that is known, because the present one gets old."""

@@ -19,11 +19,14 @@ not name was born later: it begins before the first event of its log.
 
 
 class Begins(dict[str, Since]):
-    """Where the channels of a pattern begin: those that are named, and all others."""
+    """Where the channels of a pattern begin: those that are named, and all others.
+
+    `otherwise` is None if the others were born later.
+    """
 
     __slots__ = ("otherwise",)
 
-    def __init__(self, named: Mapping[str, Since], otherwise: Since) -> None:
+    def __init__(self, named: Mapping[str, Since], otherwise: Since | None) -> None:
         super().__init__(named)
         self.otherwise = otherwise
 

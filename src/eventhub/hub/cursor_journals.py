@@ -2,8 +2,9 @@
 
 A journal is a channel of the type JOURNAL_TYPE, which nobody can declare or read. Records are
 stored one call after the other, in the order in which they were added, and each again until it is
-stored: so `stored` tells what may be sent. A record that cannot be stored at all is given up: a
-cursor that needs it will be answered as an expired one.
+stored: so `stored` tells what may be sent. A record that cannot be stored is given up, and so
+is one that is added while QUEUE_BYTES wait: a cursor that needs it will be answered as an expired
+one.
 """
 
 import asyncio
@@ -33,6 +34,10 @@ from eventhub.observability.metrics import Reading
 CALL_RECORDS = 100
 """Records in one call of the broker."""
 RETRY_SECONDS = 0.2
+QUEUE_BYTES = 16 * 1024 * 1024
+"""Records that wait to be stored."""
+WAIT_SECONDS = 5.0
+"""How long a page of history waits for the record of its cursor."""
 PAGE = 1000
 
 log = structlog.get_logger("eventhub.cursors")
@@ -57,7 +62,9 @@ class CursorJournals:
         """Records that were given up."""
         self._broker = broker
         self._tasks = tasks
-        self._queue: deque[NewEvent] = deque()
+        self._queue: deque[NewEvent | int] = deque()
+        """A number stands for so many records that were given up: they count in their turn."""
+        self._bytes = 0
         self._writing = False
         self._waiting: dict[Callable[[], None], None] = {}
 
@@ -71,7 +78,11 @@ class CursorJournals:
         """Journals: store a record soon."""
         self.added += 1
         channel, key = f"{JOURNAL_TYPE}.{name.journal}", str(name.number)
-        self._queue.append(NewEvent(channel, record, unix_milliseconds(), None, key))
+        if self._bytes + len(record) > QUEUE_BYTES:
+            self._give_up_next()
+        else:
+            self._bytes += len(record)
+            self._queue.append(NewEvent(channel, record, unix_milliseconds(), None, key))
         if not self._writing:
             self._writing = True
             self._tasks.spawn(self._write(), "cursors", self._failed)
@@ -83,6 +94,25 @@ class CursorJournals:
     def forget(self, wake: Callable[[], None]) -> None:
         """Do not call this."""
         self._waiting.pop(wake, None)
+
+    async def all_stored(self) -> None:
+        """Wait until every record that has been added is stored or given up.
+
+        Raises BrokerUnavailable after WAIT_SECONDS.
+        """
+        last, progress = self.added, asyncio.Event()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while self.stored < last:
+                    progress.clear()
+                    self.when_stored(progress.set)
+                    await progress.wait()
+        except TimeoutError:
+            raise BrokerUnavailable(
+                f"the cursor of this page could not be stored in {WAIT_SECONDS:g} seconds"
+            ) from None
+        finally:
+            self.forget(progress.set)
 
     # Reading
 
@@ -133,8 +163,9 @@ class CursorJournals:
     async def _write(self) -> None:
         while self._queue:
             batch = list(islice(self._queue, CALL_RECORDS))
+            records = [each for each in batch if not isinstance(each, int)]
             try:
-                results: Sequence[object] = await self._broker.publish(batch)
+                results: Sequence[object] = await self._broker.publish(records)
             except BrokerUnavailable as error:
                 log.warning("cursors_not_stored", reason=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -143,10 +174,19 @@ class CursorJournals:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._give_up(result for result in results if isinstance(result, EventHubError))
-            for _ in batch:
-                self._queue.popleft()
-            self._progress(len(batch))
+            self._bytes -= sum([len(record.data) for record in records])
+            taken = [self._queue.popleft() for _ in batch]
+            self._progress(sum([each if isinstance(each, int) else 1 for each in taken]))
         self._writing = False
+
+    def _give_up_next(self) -> None:
+        """The record that is added now does not fit."""
+        self.lost += 1
+        if isinstance(run := self._queue[-1], int):
+            self._queue[-1] = run + 1
+        else:
+            self._queue.append(1)
+            log.error("cursor_not_stored", code="queue_full", reason=f"{QUEUE_BYTES} bytes wait")
 
     def _give_up(self, errors: Iterable[EventHubError]) -> None:
         for error in errors:
@@ -155,9 +195,10 @@ class CursorJournals:
 
     def _failed(self, error: EventHubError) -> None:
         """Writing failed in an unforeseen way: those who wait go on without what was added."""
-        self.lost += len(self._queue)
+        self.lost += sum(not isinstance(each, int) for each in self._queue)
         self._writing = False
         self._queue.clear()
+        self._bytes = 0
         self._progress(self.added - self.stored)
 
     def _progress(self, count: int) -> None:

@@ -36,6 +36,14 @@ class FilteredPage(NamedTuple):
         return replace(self.page.following, position=self.reached)
 
 
+def first_of(page: HistoryPage, limit: int) -> FilteredPage:
+    """The first events of a page, at most `limit`, without a filter."""
+    if len(page.events) <= limit:
+        return FilteredPage(page, page.events, page.reached, None)
+    events = page.events[:limit]
+    return FilteredPage(page, events, events[-1].position, None)
+
+
 async def select_from(filter_: EventFilter, page: HistoryPage, limit: int) -> FilteredPage:
     """The first events of a page that match, at most `limit`. Raises InvalidFilter."""
     found: list[Event] = []

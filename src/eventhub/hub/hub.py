@@ -33,6 +33,7 @@ from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher
 from eventhub.hub.readings import readings
+from eventhub.hub.selection_pages import SelectionPages
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics, Reading
 from eventhub.observability.tracing import GuardedTracing, PublishSpan, Tracing
@@ -64,6 +65,7 @@ class Hub:
         self.filters = Filters()
         self.filter = self.filters.get
         self.patterns = Patterns(types, broker, self.feeds, metrics, self._tasks)
+        self.pages = SelectionPages(types, broker)
         self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults, machine)
         self.started = asyncio.Event()
         self.draining = False

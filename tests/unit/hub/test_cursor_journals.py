@@ -18,7 +18,7 @@ from eventhub.delivery.pattern_cursor import (
 from eventhub.errors import BrokerUnavailable, EventHubError, PayloadTooLarge
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, NewEvent, Receipt
-from eventhub.hub.cursor_journals import CALL_RECORDS, CursorJournals
+from eventhub.hub.cursor_journals import CALL_RECORDS, QUEUE_BYTES, CursorJournals
 from eventhub.hub.hub import Hub
 from eventhub.hub.tasks import Tasks
 from tests.harness.virtual_time import in_virtual_time, turns
@@ -154,6 +154,32 @@ async def test_a_record_that_cannot_be_stored_holds_nobody_up(node: Node) -> Non
     node.add(6)
     await turns()
     assert (node.journals.stored, node.journals.lost) == (6, 3)
+
+
+@in_node
+async def test_records_beyond_the_bound_are_given_up_in_their_turn(node: Node) -> None:
+    node.broker.outcomes = [BrokerUnavailable("away")]
+    large = bytes(QUEUE_BYTES // 4)
+    for number in range(1, 8):
+        node.journals.add(RecordName(NAME, number), large)
+    node.journals.add(RecordName(NAME, 8), b"8" * (QUEUE_BYTES // 4))
+    assert (node.journals.added, node.journals.stored, node.journals.lost) == (8, 0, 4)
+    await node.journals.all_stored()
+    assert (node.journals.stored, node.broker.calls) == (8, [4, 4])
+    node.add(9)
+    await node.journals.all_stored()
+    assert (node.broker.calls, node.journals.lost) == ([4, 4, 1], 4)
+
+
+@in_node
+async def test_a_page_waits_for_its_record_a_bounded_time(node: Node) -> None:
+    node.broker.outcomes = [BrokerUnavailable("away")] * 1000
+    node.add(1)
+    with pytest.raises(BrokerUnavailable, match="could not be stored in 5 seconds"):
+        await node.journals.all_stored()
+    node.broker.outcomes = []
+    await node.journals.all_stored()
+    assert node.journals.stored == 1
 
 
 @in_node

@@ -10,6 +10,10 @@ from eventhub.errors import InvalidRequest
 Match = Annotated[
     str, Query(description="A pattern of names, such as iot.> or chat.*; > is every channel")
 ]
+Where = Annotated[
+    str | None,
+    Query(description='A filter in CEL, such as data.level == "error": only events that match'),
+]
 Channel = Annotated[str, Path(description="The channel's name, such as chat.lobby")]
 
 
@@ -21,8 +25,8 @@ def pattern_of(match: str) -> ChannelPattern:
         raise InvalidRequest(f"match is no pattern: {error}") from None
 
 
-def check_parameters(request: Request, *known: str) -> None:
-    """Raises InvalidRequest if a query parameter is unknown or repeated.
+def check_parameters(request: Request, *known: str, repeated: str | None = None) -> None:
+    """Raises InvalidRequest if a query parameter is unknown, or repeated unless it may be.
 
     Otherwise a typo in `since` would skip events silently.
     """
@@ -33,6 +37,6 @@ def check_parameters(request: Request, *known: str) -> None:
             raise InvalidRequest(
                 f"the query parameter {name[:40]!r} is unknown; expected {expected}"
             )
-        if name in seen:
+        if name in seen and name != repeated:
             raise InvalidRequest(f"the query parameter {name[:40]!r} is given more than once")
         seen.add(name)

@@ -17,7 +17,13 @@ from eventhub.hub.filtered_reading import (
     select_from,
 )
 from eventhub.server.api.access import authenticate, authorize
-from eventhub.server.api.parameters import Channel, Match, check_parameters, pattern_of
+from eventhub.server.api.parameters import (
+    Channel,
+    Match,
+    Where,
+    check_parameters,
+    pattern_of,
+)
 from eventhub.server.connections.manager import ConnectionManager
 
 Since = Annotated[
@@ -26,10 +32,6 @@ Since = Annotated[
         description="An id, earliest, latest, state (the newest event of each key), a count such "
         "as -20, or an age such as 10m"
     ),
-]
-Where = Annotated[
-    str | None,
-    Query(description='A filter in CEL, such as data.level == "error": only events that match'),
 ]
 TypeName = Annotated[str, Path(description="The channel type's name, such as chat")]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 
-from eventhub.errors import InvalidRequest, TooManySubscriptions, UpgradeRequired
+from eventhub.errors import UpgradeRequired
 from eventhub.server.api import asyncapi
 from eventhub.server.api.asgi_response import AsgiResponse
 from eventhub.server.api.parameters import Channel
@@ -16,10 +16,9 @@ from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.pattern_query import PatternQuery, names_pattern
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.streams.response import MEDIA_TYPES, StreamResponse
+from eventhub.server.streams.selection_begin import check_parts
 from eventhub.server.websocket.handshake import WEBSOCKET_PATH
 
-STREAM_CHANNELS = 32
-"""Channels of one stream: each of its events carries a cursor of all of them."""
 LastEventId = Annotated[
     str | None, Header(alias="Last-Event-ID", description="Resumes; takes precedence over since")
 ]
@@ -90,13 +89,7 @@ async def _open_stream(
         await query.read(manager.hub.types, principal, manager.hub.patterns.cursors)
     else:
         query = StreamQuery(address, channel, last_event_id)
-    if not query.channels:
-        raise InvalidRequest("no channel is named; expected ?channel=… once or more")
-    if len(query.channels) > STREAM_CHANNELS:
-        raise TooManySubscriptions(
-            f"the query string names {len(query.channels)} channels; one stream has at most"
-            f" {STREAM_CHANNELS}"
-        )
+    check_parts(query.channels)
     identity = manager.registry.new_identity(principal, address_of(request.scope))
     return AsgiResponse(StreamResponse(manager, transport, query, identity))
 

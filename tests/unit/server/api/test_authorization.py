@@ -6,7 +6,7 @@ import pytest
 
 from eventhub.auth.keys import hash_key
 from eventhub.config.settings import Settings
-from eventhub.server.api.subscribe_routes import STREAM_CHANNELS
+from eventhub.server.streams.selection_begin import STREAM_CHANNELS
 from tests.unit.server.api.requests import request, requests
 
 KEYS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventhub.server.api.subscribe_routes import STREAM_CHANNELS
+from eventhub.server.streams.selection_begin import STREAM_CHANNELS
 from tests.unit.server.api.requests import request
 
 

@@ -15,7 +15,8 @@ from eventhub.delivery.pattern_subscriber import Begins
 from eventhub.errors import InvalidRequest, InvalidSince, Unauthorized
 from eventhub.events.event import LATEST, Age, Earliest, Last, Position
 from eventhub.hub.cursor_journals import CursorJournals, ResolvedCursor
-from eventhub.server.streams.pattern_query import PatternBegin, PatternQuery, names_pattern
+from eventhub.server.streams.pattern_query import PatternQuery, names_pattern
+from eventhub.server.streams.selection_begin import SelectionBegin
 
 TYPES = channel_types(Settings(), Path())
 RECORD = "0123456789ab.3"
@@ -37,7 +38,7 @@ class Journals:
 
 def begin(
     query: str, last_event_id: str | None = None, journals: Journals | None = None
-) -> PatternBegin:
+) -> SelectionBegin:
     found = PatternQuery(query.encode(), None, last_event_id)
     used = cast(CursorJournals, journals or Journals(AssertionError()))
     asyncio.run(found.read(TYPES, ANYONE, used))
@@ -49,20 +50,20 @@ def begin(
     [
         ("", LATEST, "latest"),
         ("&since=latest", LATEST, "latest"),
-        ("&since=earliest", Earliest(), ""),
+        ("&since=earliest", Earliest(), "earliest"),
         ("&since=-20", Last(20), "-20"),
         ("&since=10m", Age(600_000), "10m"),
     ],
 )
 def test_a_form_of_since_holds_for_every_channel(since: str, expected: object, base: str) -> None:
-    assert begin(f"channel=logs.>{since}") == PatternBegin(cast(Any, expected), base, {})
+    assert begin(f"channel=logs.>{since}") == SelectionBegin(cast(Any, expected), base, {})
 
 
 def test_positions_of_channels_are_a_cursor_too() -> None:
     found = begin("channel=logs.>&since=logs.a@k-1,logs.b@k-2")
     assert found.since == Begins({"logs.a": Position("k", 1), "logs.b": Position("k", 2)}, LATEST)
     assert isinstance(found.since, Begins)
-    assert found.since.otherwise == Earliest(), "it was born later"
+    assert found.since.otherwise is None, "it was born later"
     assert (found.base, found.moved) == ("", {"logs.a": "k-1", "logs.b": "k-2"})
 
 
@@ -96,7 +97,7 @@ def test_the_last_event_id_wins_over_since() -> None:
 def test_an_expired_last_event_id_begins_where_since_says_and_an_expired_since_is_refused() -> None:
     journals = Journals(UnreadableJournal("record 1 of its journal is not known"))
     found = begin("channel=logs.>&since=-5", f"*{RECORD}", journals)
-    assert found == PatternBegin(Last(5), "-5", {}, expired=True)
+    assert found == SelectionBegin(Last(5), "-5", {}, expired=True)
     with pytest.raises(InvalidSince, match="record 1 of its journal is not known; a cursor of"):
         begin(f"channel=logs.>&since=*{RECORD}", None, journals)
 
