@@ -10,7 +10,7 @@ import os
 import uvicorn.loops.uvloop
 import uvicorn.main  # noqa: F401
 
-import eventhub.cli  # noqa: F401
+import eventhub.cli.serve  # noqa: F401
 from eventhub.config.settings import Settings
 from eventhub.server.app import create_app
 

@@ -17,7 +17,8 @@ from tests.harness.eventually import SECONDS
 Start = Callable[..., EventHubServer]
 LASTING = (
     "broker: sqlite:///events.db\n"
-    "channels: {logs: {payload: json}, chat: {payload: chat, presence: true}}"
+    "channels: {logs: {payload: json}, chat: {payload: chat, presence: true},"
+    " orders: {key: /id}, typing: {signals: {publish: [producer]}}}"
 )
 MAIN = [sys.executable, "-c", "from eventhub_client.cli import app; app()"]
 

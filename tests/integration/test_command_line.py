@@ -50,6 +50,23 @@ def test_an_idempotency_key_makes_two_calls_one_event(start: Start) -> None:
     assert len(ids) == 1
 
 
+def test_a_precondition_is_tested_by_the_server(served: EventHubServer) -> None:
+    order = ("pub", "orders.a", '{"id":1}')
+    first = run(served, *order, "--if-none-match")
+    assert first.exit_code == 0, first.output
+    again = run(served, *order, "--if-none-match")
+    assert (again.exit_code, "precondition_failed" in again.stderr) == (1, True)
+    assert run(served, *order, "--if-match", first.stdout.strip()).exit_code == 0
+    assert run(served, *order, "--if-match", first.stdout.strip()).exit_code == 1
+
+
+def test_signals_reach_those_who_are_there_and_are_not_stored(served: EventHubServer) -> None:
+    answer = run(served, "pub", "typing.a", "--signal", text='"one"\n"two"\n')
+    assert (answer.exit_code, answer.output) == (0, "")
+    assert json.loads(run(served, "channels", "typing.>", "-o", "json").stdout or "null") is None
+    assert run(served, "pub", "chat.a", '"x"', "--signal").exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -59,6 +76,12 @@ def test_an_idempotency_key_makes_two_calls_one_event(start: Start) -> None:
         (("pub", "chat.a", "1", "--file", "/dev/null"), 2, "one of them"),
         (("pub", "chat.a", "1", "--attribute", "x"), 2, "expected name=value"),
         (("pub", "chat.a", "1", "-o", "xml"), 2, "expected text, json or none"),
+        (("channels", "-o", "xml"), 2, "received xml; expected text or json"),
+        (("presence", "chat.a", "-o", "xml"), 2, "received xml; expected text or json"),
+        (("pub", "chat.a", "--file", "/dev/null", "--count", "2"), 2, "--count and --template"),
+        (("pub", "chat.a", "1", "--count", "2", "--if-none-match"), 2, "are for one event"),
+        (("pub", "chat.a", "1", "--signal", "--if-none-match"), 2, "a signal is not stored"),
+        (("pub", "chat.a", "1", "--if-match", "k", "--if-none-match"), 2, "at most one of them"),
         (("tail", "nothing.a"), 1, "unknown_channel"),
         (("tail", "chat.a", "-o", "{nope}"), 2, "expected one of type, channel"),
         (("tail", "chat.a", "--since", "never"), 1, "since"),

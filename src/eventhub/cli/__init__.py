@@ -1,31 +1,32 @@
-"""The command line: this file assembles the commands, and each command has a file of its own."""
+"""The command line: this file assembles the commands, and each command has a file of its own.
+
+A command is imported when it is used, so that `eventhub tail` does not load the server.
+"""
 
 from typing import Annotated
 
 import typer
 
 from eventhub import __version__
-from eventhub.cli import check, new_key, new_token, schema, serve
-from eventhub_client.cli import add_commands
+from eventhub_client.cli import COMMANDS
+from eventhub_client.cli.lazy import lazy_group
+
+SERVER = {
+    "serve": "eventhub.cli.serve:serve",
+    "check": "eventhub.cli.check:check",
+    "schema": "eventhub.cli.schema:schema",
+    "key": "eventhub.cli.new_key:app",
+    "token": "eventhub.cli.new_token:app",
+}
 
 app = typer.Typer(
     name="eventhub",
+    cls=lazy_group(SERVER | COMMANDS),
     help="Real-time event broadcast over typed channels.",
     no_args_is_help=True,
     # pretty exceptions may show local variables, and some of those are secrets
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="API keys, for producers.", no_args_is_help=True)
-tokens = typer.Typer(help="Tokens, for subscribers.", no_args_is_help=True)
-
-app.command("serve")(serve.serve)
-app.command("check")(check.check)
-app.command("schema")(schema.schema)
-app.add_typer(keys, name="key")
-app.add_typer(tokens, name="token")
-keys.command("new")(new_key.new_api_key)
-tokens.command("new")(new_token.new_token)
-add_commands(app)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer's signature

@@ -12,7 +12,15 @@ from eventhub.cli.credentials import GRANT_HINT, ChannelPatterns, lifetime_of
 from eventhub.cli.output import refuse, warn
 from eventhub.config.auth_settings import KeySettings
 
+app = typer.Typer(help="API keys, for producers.", no_args_is_help=True)
 
+
+@app.callback()
+def main() -> None:
+    """API keys, for producers."""
+
+
+@app.command("new")
 def new_api_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key's holder")],
     publish: ChannelPatterns = None,

@@ -19,7 +19,15 @@ from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub.hub import Hub
 from eventhub.server.security.authentication import Authentication, load_verification_key
 
+app = typer.Typer(help="Tokens, for subscribers.", no_args_is_help=True)
 
+
+@app.callback()
+def main() -> None:
+    """Tokens, for subscribers."""
+
+
+@app.command("new")
 def new_token(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Subject of the token (sub)")],
     publish: ChannelPatterns = None,

@@ -4,57 +4,48 @@
 `pip install 'eventhub-client[cli]'`.
 """
 
-from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from eventhub_client.cli import (
-    bench,
-    channels,
-    context,
-    disconnect,
-    doctor,
-    presence,
-    pub,
-    ship,
-    tail,
-    top,
-)
+from eventhub_client.cli.lazy import lazy_group
 
-Command = Callable[..., None]
-COMMANDS: dict[str, Command] = {
-    "pub": pub.pub,
-    "tail": tail.tail,
-    "ship": ship.ship,
-    "channels": channels.channels,
-    "presence": presence.presence,
-    "disconnect": disconnect.disconnect,
-    "top": top.top,
-    "bench": bench.bench,
-    "doctor": doctor.doctor,
-}
-CONTEXTS: dict[str, Command] = {
-    "add": context.add,
-    "use": context.use,
-    "ls": context.list_all,
-    "rm": context.remove,
-}
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of clients to a command line."""
-    for name, command in COMMANDS.items():
-        app.command(name)(command)
-    contexts = typer.Typer(help="Servers that you use often.", no_args_is_help=True)
-    for name, command in CONTEXTS.items():
-        contexts.command(name)(command)
-    app.add_typer(contexts, name="context")
-
+COMMANDS = {
+    name: f"eventhub_client.cli.{name}:{name}"
+    for name in (
+        "pub",
+        "tail",
+        "ship",
+        "channels",
+        "presence",
+        "disconnect",
+        "top",
+        "bench",
+        "doctor",
+    )
+} | {"context": "eventhub_client.cli.context:app"}
 
 app = typer.Typer(
     name="eventhub-client",
+    cls=lazy_group(COMMANDS),
     help="Publish to EventHub and follow its channels.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they may show local variables, and some of those are secrets
 )
-add_commands(app)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer's signature
+    if asked:
+        typer.echo(version("eventhub-client"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    shown: Annotated[
+        bool | None,
+        typer.Option("--version", help="Print the version", is_eager=True, callback=_show_version),
+    ] = None,
+) -> None:
+    """Publish to EventHub and follow its channels."""

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eventhub_client.cli.exits import command, say
+from eventhub_client.cli.output import output_option
 from eventhub_client.cli.target import (
     ApiKeyOption,
     ContextName,
@@ -26,15 +27,13 @@ def channels(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Such as 'iot.>'")] = ">",
     *,
     limit: Annotated[int, typer.Option(min=1, help="At most so many")] = 1000,
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json")] = "text",
+    output: Annotated[str, output_option("text", "json")] = "text",
     server: Server = None,
     context: ContextName = None,
     token: TokenOption = None,
     api_key: ApiKeyOption = None,
 ) -> None:
     """List the channels that have events or subscribers, on all nodes."""
-    if output not in ("text", "json"):
-        raise ValueError(f"received -o {output}; expected text or json")
     listing = _listing(target_of(server, context, token, api_key), pattern, limit)
     if output == "json":
         for each in listing:

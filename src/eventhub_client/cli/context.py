@@ -10,8 +10,10 @@ from eventhub_client.cli.contexts import Context, Contexts
 from eventhub_client.cli.exits import command
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
+app = typer.Typer(help="Servers that you use often.", no_args_is_help=True)
 
 
+@app.command()
 @command
 def add(
     name: Name,
@@ -30,6 +32,7 @@ def add(
     typer.echo(f"{name}: {url}{' (current)' if contexts.current == name else ''}")
 
 
+@app.command()
 @command
 def use(name: Name) -> None:
     """Choose the server of the commands that follow."""
@@ -38,6 +41,7 @@ def use(name: Name) -> None:
     typer.echo(f"{name}: {contexts.get(name).url}")
 
 
+@app.command("ls")
 @command
 def list_all() -> None:
     """List the stored servers. `*` marks the current one. Credentials are not shown."""
@@ -48,6 +52,7 @@ def list_all() -> None:
         typer.echo(f"{mark} {name}  {each.url}  {kind}")
 
 
+@app.command("rm")
 @command
 def remove(name: Name) -> None:
     """Forget a server."""

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 
 from eventhub_client.cli.exits import command
+from eventhub_client.cli.output import output_option
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 
 
@@ -14,15 +15,13 @@ from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenO
 def presence(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL")],
     *,
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json")] = "text",
+    output: Annotated[str, output_option("text", "json")] = "text",
     server: Server = None,
     context: ContextName = None,
     token: TokenOption = None,
     api_key: ApiKeyOption = None,
 ) -> None:
     """List the members of a channel, on all nodes."""
-    if output not in ("text", "json"):
-        raise ValueError(f"received -o {output}; expected text or json")
     target = target_of(server, context, token, api_key)
     answer = target.request("GET", f"/v1/channels/{quote(channel, safe='')}/presence")
     if output == "json":

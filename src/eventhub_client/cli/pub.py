@@ -4,18 +4,20 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eventhub_client.cli.ahead import ReadAhead
 from eventhub_client.cli.exits import REFUSED, command, say
+from eventhub_client.cli.output import output_option
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.cli.values import values
 from eventhub_client.errors import HubError, Unavailable
@@ -25,6 +27,17 @@ from eventhub_client.sync import SyncHub
 BATCH = 500
 BATCH_SECONDS = 0.1
 """A batch of a paced publisher takes at most this long to fill."""
+
+
+Count = Annotated[int, typer.Option(min=1, help="Publish the event so many times")]
+Rate = Annotated[float | None, typer.Option(min=0.001, help="At most so many events a second")]
+Attributes = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Such as subject=orders/7")
+]
+Key = Annotated[str | None, typer.Option(help="Makes several calls with one event one event")]
+IfMatch = Annotated[
+    str | None, typer.Option(metavar="ID", help="Only if this is the newest event of its key")
+]
 
 
 @command
@@ -38,54 +51,75 @@ def pub(
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Read events from a file")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Publish the event so many times")] = 1,
-    rate: Annotated[
-        float | None, typer.Option(min=0.001, help="At most so many events a second")
-    ] = None,
+    count: Count = 1,
+    rate: Rate = None,
     template: Annotated[
         bool, typer.Option("--template", help="Replace ${n}, ${time} and ${uuid} in JSON")
     ] = False,
-    attribute: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Such as subject=orders/7")
-    ] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Makes several calls with one event one event")
-    ] = None,
+    attribute: Attributes = None,
+    idempotency_key: Key = None,
+    if_match: IfMatch = None,
+    if_none_match: Annotated[
+        bool, typer.Option("--if-none-match", help="Only if its key has no event")
+    ] = False,
+    signal: Annotated[
+        bool, typer.Option("--signal", help="Send signals, for those who are there now")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds until it gives up")] = 30.0,
-    output: Annotated[str, typer.Option("--output", "-o", help="text, json or none")] = "text",
+    output: Annotated[str, output_option("text", "json", "none")] = "text",
     server: Server = None,
     context: ContextName = None,
     token: TokenOption = None,
     api_key: ApiKeyOption = None,
 ) -> None:
     """Publish events. Each is repeated until it is stored, and stored once."""
-    if output not in ("text", "json", "none"):
-        raise ValueError(f"received -o {output}; expected text, json or none")
     events = _events(data, file, count, template=template)
+    once = _Once(_attributes(attribute), idempotency_key, if_match, if_none_match)
     with target_of(server, context, token, api_key).hub() as hub, ExitStack() as stack:
-        bar = _progress(stack, count if data not in (None, "-") else None, rate)
+        bar = _progress(stack, count if data not in (None, "-") and file is None else None)
         publisher = _Publisher(hub, channel, timeout, output, bar)
-        if attribute or idempotency_key:
-            publisher.one(next(events), _attributes(attribute or []), idempotency_key)
-            if next(events, None) is not None:
-                raise ValueError("--attribute and --idempotency-key are for one event")
+        if signal:
+            publisher.signals(events, rate, once)
+        elif once.is_needed:
+            publisher.one(events, once)
         else:
             publisher.many(events, rate)
     if publisher.refused:
         raise typer.Exit(REFUSED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """Options for one event."""
+
+    attributes: Mapping[str, str]
+    key: str | None
+    if_match: str | None
+    if_none_match: bool
+
+    @property
+    def is_needed(self) -> bool:
+        return self != _Once({}, None, None, if_none_match=False)
+
+
 def _events(data: str | None, file: Path | None, count: int, *, template: bool) -> Iterator[Any]:
     if file is not None:
         if data is not None:
             raise ValueError("received an event and --file; expected one of them")
+        _only_for_an_argument(count, template=template)
         with file.open(encoding="utf-8") as lines:
             yield from values(lines)
     elif data is None or data == "-":
+        _only_for_an_argument(count, template=template)
         yield from values(sys.stdin)
     else:
         for number in range(1, count + 1):
             yield _parsed(_filled(data, number) if template else data)
+
+
+def _only_for_an_argument(count: int, *, template: bool) -> None:
+    if count > 1 or template:
+        raise ValueError("--count and --template are for an event that the command line gives")
 
 
 def _filled(text: str, number: int) -> str:
@@ -103,8 +137,8 @@ def _parsed(text: str) -> Any:
         ) from None
 
 
-def _attributes(given: list[str]) -> dict[str, str]:
-    pairs = [each.partition("=") for each in given]
+def _attributes(given: list[str] | None) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given or ()]
     for name, sign, _ in pairs:
         if not sign:
             raise ValueError(f"received --attribute {name}; expected name=value")
@@ -129,29 +163,50 @@ class _Publisher:
         self._bar = bar
         self.stored = self.refused = 0
 
-    def one(self, event: object, attributes: dict[str, str], key: str | None) -> None:
+    def one(self, events: Iterator[Any], once: _Once) -> None:
+        """The only event."""
+        event = next(events, self)
+        if event is self or next(events, self) is not self:
+            raise ValueError(
+                "--attribute, --idempotency-key, --if-match and --if-none-match are for one event"
+            )
         receipt = self._hub.publish(
-            self._channel, event, attributes=attributes, key=key, timeout=self._timeout
+            self._channel,
+            event,
+            attributes=once.attributes,
+            key=once.key,
+            if_match=once.if_match,
+            if_none_match=once.if_none_match,
+            timeout=self._timeout,
         )
         self._report(receipt)
+
+    def signals(self, events: Iterator[Any], rate: float | None, once: _Once) -> None:
+        """Each is sent once."""
+        if (once.key, once.if_match, once.if_none_match) != (None, None, False):
+            raise ValueError("a signal is not stored; expected --signal without such options")
+        pace = _Pace(rate)
+        for event in events:
+            pace.wait(1)
+            self._hub.signal(
+                self._channel, event, attributes=once.attributes, timeout=self._timeout
+            )
+            self._advance()
 
     def many(self, events: Iterator[Any], rate: float | None) -> None:
         """In batches of what is there. A paced one is what a tenth of a second sends."""
         ahead = ReadAhead(events)
         size = BATCH if rate is None else max(1, min(BATCH, int(rate * BATCH_SECONDS)))
-        begin, sent = time.monotonic(), 0
+        pace = _Pace(rate)
         while batch := ahead.batch(size):
-            if rate is not None:
-                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-            sent += len(batch)
+            pace.wait(len(batch))
             for outcome in self._hub.publish_many(self._channel, batch, timeout=self._timeout):
                 self._report(outcome)
         if self.stored > 1 and self._output == "text":
             say(f"{self.stored} events stored")
 
     def _report(self, outcome: Receipt | HubError) -> None:
-        if self._bar is not None:
-            self._bar.advance(self._bar.task_ids[0])
+        self._advance()
         if isinstance(outcome, Unavailable):
             raise outcome
         if isinstance(outcome, HubError):
@@ -165,13 +220,33 @@ class _Publisher:
         elif self._output == "text" and self._bar is None:
             typer.echo(outcome.id)
 
+    def _advance(self) -> None:
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
 
-def _progress(stack: ExitStack, total: int | None, rate: float | None) -> Progress | None:
+
+class _Pace:
+    """At most so many events a second."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._begin = time.monotonic()
+        self._sent = 0
+
+    def wait(self, events: int) -> None:
+        """Until the next ones may be sent."""
+        if self._rate is not None:
+            time.sleep(max(0.0, self._begin + self._sent / self._rate - time.monotonic()))
+        self._sent += events
+
+
+def _progress(stack: ExitStack, total: int | None) -> Progress | None:
     """A bar on a terminal, for many events."""
     console = Console(stderr=True)
     if not console.is_terminal or (total is not None and total < 2):
         return None
-    columns = (TextColumn("events"), MofNCompleteColumn(), TimeElapsedColumn())
+    share = [] if total is None else [BarColumn()]
+    columns = (TextColumn("events"), *share, MofNCompleteColumn(), TimeElapsedColumn())
     bar = stack.enter_context(Progress(*columns, console=console, transient=True))
     bar.add_task("publish", total=total)
     return bar

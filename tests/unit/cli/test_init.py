@@ -1,12 +1,14 @@
 """The command itself: its version, its help, and command lines it does not understand."""
 
 import runpy
+import subprocess
 import sys
 from importlib.metadata import version
 
 import pytest
 
-from eventhub.cli import app
+from eventhub.cli import SERVER, app
+from eventhub_client.cli import COMMANDS
 from tests.unit.cli.runner import Started, run
 
 
@@ -42,3 +44,32 @@ def test_python_dash_m_is_the_same_command(
         runpy.run_module("eventhub", run_name="__main__")
     assert ended.value.code == 0
     assert capsys.readouterr().out == version("eventhub-server") + "\n"
+
+
+LIGHT = """
+import sys
+from eventhub.cli import SERVER, app
+from eventhub_client.cli import COMMANDS
+app(["tail", "--help"], standalone_mode=False)
+heavy = {"fastapi", "starlette", "uvicorn", "structlog", "eventhub.server"} & set(sys.modules)
+sys.exit(str(heavy) if heavy else 0)
+"""
+
+
+def test_a_command_of_a_client_does_not_load_the_server() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Follow channels" in done.stdout
+
+
+def test_a_command_that_is_nearly_right_is_named() -> None:
+    result = run("tial")
+    assert result.exit_code == 2
+    assert "Did you mean 'tail'" in result.output
+
+
+def test_the_help_of_each_command_can_be_read() -> None:
+    for name in (*SERVER, *COMMANDS):
+        assert run(name, "--help").exit_code == 0, name
