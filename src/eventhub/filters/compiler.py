@@ -15,7 +15,7 @@ from eventhub.filters.nodes import Call, ListOf, Literal, Loop, MapOf, Name, Nod
 from eventhub.filters.operations import OPERATIONS, choice, equality, junction, located
 from eventhub.filters.parser import MACROS
 from eventhub.filters.tokens import FilterSyntaxError
-from eventhub.filters.values import Evaluate, EvaluationError, Run, TypeName, kind_of, no_overload
+from eventhub.filters.values import Evaluate, EvaluationError, Run, TypeName, described, no_overload
 
 
 class Compiler:
@@ -70,7 +70,7 @@ class Compiler:
         def test(run: Run) -> bool:
             value = target(run)
             if type(value) is not dict:
-                raise EvaluationError(f"has of a {kind_of(value)} {where}")
+                raise EvaluationError(f"has of {described(value)} {where}")
             return field in value
 
         def select(run: Run) -> Any:
@@ -80,7 +80,7 @@ class Compiler:
                     return value[field]
             except KeyError:
                 raise EvaluationError(f"there is no {field[:40]!r} {where}") from None
-            raise EvaluationError(f"a {kind_of(value)} has no {field[:40]!r} {where}")
+            raise EvaluationError(f"{described(value)} has no {field[:40]!r} {where}")
 
         return test if node.test else select
 
@@ -93,7 +93,7 @@ class Compiler:
             for key, value in zip(keys, values, strict=True):
                 name = key(run)
                 if type(name) is not str:
-                    raise EvaluationError(f"a key is a {kind_of(name)}; expected a string")
+                    raise EvaluationError(f"a key is {described(name)}; expected a string")
                 if name in found:
                     raise EvaluationError("a key is given twice")
                 found[name] = value(run)

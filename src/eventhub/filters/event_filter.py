@@ -1,12 +1,12 @@
 """One filter of events: an expression that is true for the events that a reader wants."""
 
 from eventhub.errors import InvalidFilter
-from eventhub.events.event import Event
+from eventhub.events.event import DELETED, Event
 from eventhub.filters.compiler import Compiler
 from eventhub.filters.fields import NAMES, RecentFields
 from eventhub.filters.parser import parse
 from eventhub.filters.tokens import FilterSyntaxError
-from eventhub.filters.values import EvaluationError, Exhausted, Run, kind_of
+from eventhub.filters.values import EvaluationError, Exhausted, Run, described
 
 STEPS = 10_000
 """Steps of one evaluation: about two milliseconds."""
@@ -45,6 +45,9 @@ class EventFilter:
     def matches(self, event: Event) -> bool:
         """Whether a reader gets this event.
 
+        The deletion of a key, whose data is null, is left out only if the expression is false: a
+        reader that keeps the newest event of each key would otherwise keep one that is gone.
+
         Raises FilterFailed; InvalidFilter if it takes too many steps for most events.
         """
         if self._saved < 0:
@@ -54,7 +57,7 @@ class EventFilter:
             verdict = self._evaluate(run)
             if verdict is True or verdict is False:
                 return verdict
-            reason = f"the value is a {kind_of(verdict)}; expected true or false"
+            reason = f"the value is {described(verdict)}; expected true or false"
         except EvaluationError as error:
             reason = str(error)
         except Exhausted:
@@ -65,6 +68,8 @@ class EventFilter:
             if (taken := STEPS - run.left) or self._saved < STEPS_SAVED:
                 self.steps += taken
                 self._saved = min(STEPS_SAVED, self._saved + STEPS_EARNED - taken)
+        if event.attributes and DELETED in event.attributes:
+            return True
         raise FilterFailed(reason)
 
     @staticmethod

@@ -137,8 +137,9 @@ _TRAILING = re.compile(r"\.?0*Z$")
 
 
 def _inconvertible(name: str, value: Any) -> EvaluationError:
+    found = "null" if value is None else f"the {kind_of(value)}"
     shown = f" {value[:20]!r}" if type(value) is str else ""
-    return EvaluationError(f"{name} does not take the {kind_of(value)}{shown}")
+    return EvaluationError(f"{name} does not take {found}{shown}")
 
 
 def _type(run: Run, value: Any) -> TypeName:

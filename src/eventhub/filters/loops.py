@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from eventhub.filters.nodes import Loop
-from eventhub.filters.values import Evaluate, EvaluationError, Run, kind_of
+from eventhub.filters.values import Evaluate, EvaluationError, Run, described
 
 
 def loop(
@@ -18,7 +18,7 @@ def loop(
         """Make each item in turn the variable, and count the steps of the body."""
         items = over(run)
         if type(items) not in (list, dict):
-            raise EvaluationError(f"{where} does not take a {kind_of(items)}")
+            raise EvaluationError(f"{where} does not take {described(items)}")
         names = run.names
         for item in items:
             run.spend(steps)
@@ -59,5 +59,5 @@ def _decide(
 
 def _boolean(value: Any, where: str) -> bool:
     if type(value) is not bool:
-        raise EvaluationError(f"{where} needs true or false, not a {kind_of(value)}")
+        raise EvaluationError(f"{where} needs true or false, not {described(value)}")
     return value

@@ -75,9 +75,17 @@ def kind_of(value: Any) -> str:
     return "uint" if kind == "int" and value > LARGEST else kind
 
 
+def described(value: Any) -> str:
+    """The type of a value for a sentence: "null", "an int", "a string"."""
+    if value is None:
+        return "null"
+    kind = kind_of(value).rpartition(".")[2].lower()
+    return f"an {kind}" if kind == "int" else f"a {kind}"
+
+
 def no_overload(operator: str, *values: Any) -> EvaluationError:
     """The error for operands of these types."""
-    kinds = " and ".join(kind_of(value).rpartition(".")[2].lower() for value in values)
+    kinds = " and ".join(described(value).rpartition(" ")[2] for value in values)
     return EvaluationError(f"{operator} does not take {kinds}")
 
 

@@ -111,12 +111,12 @@ def test_a_failure_is_told_once_to_each_subscriber(live: bool) -> None:  # noqa:
         node.numbers(1, 2)
     told = reader.news()
     node.numbers(3)
-    failed = "filter_failed a-1: a int has no 'x' (column 6)"
+    failed = "filter_failed a-1: an int has no 'x' (column 6)"
     assert [line for line in told + reader.news() if "failed" in line] == [failed]
     later = node.reader("data.x == 1")
     node.numbers(4)
     assert [line for line in later.news() if "failed" in line] == [
-        "filter_failed a-4: a int has no 'x' (column 6)"
+        "filter_failed a-4: an int has no 'x' (column 6)"
     ]
     assert "failed" not in "".join(reader.news())
     assert node.counters.filter_failures == 4
@@ -179,7 +179,7 @@ def test_a_failure_while_a_reader_is_slow_is_told_when_it_has_room(slow: SlowRea
     node.numbers(1)
     assert reader.news() == []
     reader.drain()
-    assert "filter_failed a-1: a int has no 'x' (column 6)" in reader.news()
+    assert "filter_failed a-1: an int has no 'x' (column 6)" in reader.news()
     node.numbers(2)
     assert "failed" not in "".join(reader.news())
 

@@ -109,9 +109,9 @@ def test_an_event_matches_where_the_expression_is_true(text: str) -> None:
         ("data.level || false", "|| does not take string"),
         ("data.level ? true : false", "?: does not take string"),
         ("data.level.all(x, true)", "all (column 12) does not take a string"),
-        ("data.list.filter(x, x) == []", "filter (column 11) needs true or false, not a int"),
-        ("data.list.all(x, x.y)", "a int has no 'y' (column 20)"),
-        ("{1: 2} == {}", "a key is a int; expected a string"),
+        ("data.list.filter(x, x) == []", "filter (column 11) needs true or false, not an int"),
+        ("data.list.all(x, x.y)", "an int has no 'y' (column 20)"),
+        ("{1: 2} == {}", "a key is an int; expected a string"),
         ('{"a": 1, "a": 2} == {}', "a key is given twice"),
         ("size(1) == 1", "size does not take int (column 1)"),
         ('data.count.contains("1")', "contains does not take int and string (column 12)"),
@@ -131,7 +131,12 @@ def test_an_event_matches_where_the_expression_is_true(text: str) -> None:
         ("time + duration('99999999h') > time", "the time is out of range (column 6)"),
         ("data.level.getHours() == 1", "getHours does not take string (column 12)"),
         ("data", "the value is a map; expected true or false"),
-        ("1", "the value is a int; expected true or false"),
+        ("data.none.x == 1", "null has no 'x' (column 11)"),
+        ("has(data.none.x)", "has of null (column 1)"),
+        ("data.none", "the value is null; expected true or false"),
+        ("data.none < 1", "< does not take null and int (column 11)"),
+        ("string(data.none) == ''", "string does not take null (column 1)"),
+        ("1", "the value is an int; expected true or false"),
     ],
 )
 def test_an_event_without_a_value_does_not_match_and_the_reason_is_said(
@@ -140,6 +145,27 @@ def test_an_event_without_a_value_does_not_match_and_the_reason_is_said(
     with pytest.raises(FilterFailed) as raised:
         matches(text)
     assert str(raised.value).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data.open", True),
+        ('data.level == "error"', True),
+        ("has(data.open)", True),
+        ("data", True),
+        ("!data.open", True),
+        ('channel == "a.b" && data.open', True),
+        ('deleted == "17"', True),
+        ('deleted == "18"', False),
+        ("deleted == null && data.open", False),
+        ('channel == "other" && data.open', False),
+        ("data != null", False),
+    ],
+)
+def test_a_deletion_is_left_out_only_if_the_expression_is_false(text: str, expected: bool) -> None:  # noqa: FBT001
+    deletion = event(deleted="17")._replace(data=b"null")
+    assert matches(text, deletion) is expected
 
 
 @pytest.mark.parametrize("data", [[], "text", 5, None, True, 1.5])
