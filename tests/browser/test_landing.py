@@ -40,7 +40,9 @@ def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_i
     expect(page.locator("#channels h3")).to_have_text(["chat", "logs", "iot"])
     described = "chat events · keeps the newest 500 for 1 day · shows who is there"
     expect(page.locator("#channels .muted").first).to_have_text(described)
-    expect(page.locator("#channels .links").get_by_role("link")).to_have_text(["Open the chat"])
+    expect(page.locator("#channels .links").get_by_role("link")).to_have_text(
+        ["Open the chat", "Read the logs"]
+    )
     card = page.locator("#channels li").nth(2)
     name = card.get_by_role("textbox", name="Channel")
     expect(name).to_have_value("iot.")
@@ -84,7 +86,7 @@ def test_a_server_without_the_sample_types_links_to_none_of_their_channels(
     page = identity(start("channels: {orders: {}}")).open("/")
     expect(page.locator("#channels h3")).to_have_text(["orders"])
     expect(page.get_by_role("link", name="Open the chat")).to_have_count(0)
-    expect(page.get_by_role("link", name="Watch events live")).to_have_count(0)
+    expect(page.get_by_role("link", name="Watch logs live")).to_have_count(0)
 
 
 def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> None:

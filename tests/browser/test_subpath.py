@@ -55,6 +55,7 @@ def test_every_link_of_every_page_leads_somewhere_below_the_path(
         ("/", "#channels li"),
         ("/chat", "#status"),
         ("/explore", "#status"),
+        ("/logs", "#levels button"),
         ("/docs", "#channel-types .links a, #channel-types p a"),
     ):
         page = identity(hub).open(path)
@@ -88,6 +89,14 @@ def test_the_lines_of_the_landing_page_name_the_path_and_work(
     expect(page.locator(".line")).to_have_count(6)
     assert json.loads("".join(shell(line(page, "Publish an event"))))["channel"] == "chat.lobby"
     assert f"{hub.ws_url}?channel=" in line(page, "Follow it over WebSocket")
+
+
+def test_logs_are_followed(hub: SimpleNamespace, identity: Visit) -> None:
+    page = identity(hub).open("/logs/logs.subpath.>")
+    http.post(
+        f"{hub.url}/v1/channels/logs.subpath.a", json={"level": "info", "message": "found"}
+    ).raise_for_status()
+    expect(page.locator(".line:visible")).to_contain_text("found")
 
 
 def test_explore_publishes_and_shows(hub: SimpleNamespace, identity: Visit) -> None:

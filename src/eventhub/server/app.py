@@ -82,7 +82,7 @@ class Application:
         publish, to_channels = PublishEndpoint(self.manager), ChannelsEndpoint(self.manager)
         scrape = self._workers.scrape if self._workers else metrics.scrape
         api = build_fastapi_app(self.manager, publish, to_channels, scrape, self._lifespan)
-        pages.mount(api)
+        pages.mount(api, types)
         self._router = RequestRouter(self.manager, publish, to_channels, with_headers(api, ALWAYS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,9 +19,17 @@ function card(type) {
   field.pattern = `${type.name}(\\.[A-Za-z0-9_\\-]+)*`;
   field.title = `${type.name}, or ${type.name} and more names joined by dots`;
   const links = item.querySelector(".links");
-  if (type.name === "chat") links.append(link("Open the chat", "chat?room=lobby"));
+  const page = pageOf(type);
+  if (page) links.append(page);
   else links.remove();
   return item;
+}
+
+/** A link to the page that is made for a channel type; null if none is. */
+function pageOf({ name, payload }) {
+  if (name === "chat") return link("Open the chat", "chat?room=lobby");
+  if (payload === "log") return link("Read the logs", `logs/${encodeURIComponent(`${name}.>`)}`);
+  return null;
 }
 
 /** Shows the first channels of a type that have events or subscribers. */
@@ -50,10 +58,11 @@ function muted(text, name = "") {
   return element;
 }
 
-/** Hides links to channel types that this server does not have. */
+/** Hides links to channel types and payloads that this server does not have. */
 function hideOthers(types) {
-  for (const element of document.querySelectorAll("[data-type]")) {
-    element.hidden = !types.some(({ name }) => name === element.dataset.type);
+  for (const element of document.querySelectorAll("[data-type], [data-payload]")) {
+    const { type, payload } = element.dataset;
+    element.hidden = !types.some((each) => each.name === type || each.payload === payload);
   }
 }
 

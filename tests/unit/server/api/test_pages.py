@@ -1,10 +1,12 @@
 """server/api/pages.py: pages and their files, with the headers that browsers need."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from eventhub.server.api.pages import PAGES, web_directory
+from eventhub.server.api.pages import PAGES, first_type, web_directory
+from tests.harness.builders import channel_type
 from tests.unit.server.api.requests import request
 
 
@@ -13,6 +15,27 @@ def test_a_page_has_a_content_security_policy(path: str) -> None:
     response = request("GET", path)
     assert (response.status_code, response.headers["x-frame-options"]) == (200, "DENY")
     assert "default-src 'none'" in response.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "location"), [("/logs", "logs/logs.%3E"), ("/logs/", "logs.%3E")]
+)
+def test_a_bare_address_leads_to_all_channels_below_any_prefix(path: str, location: str) -> None:
+    response = request("GET", path)
+    assert (response.status_code, response.headers["location"]) == (307, location)
+
+
+def test_a_bare_address_leads_to_the_usual_type_or_to_one_with_its_payload() -> None:
+    def leads_to(**payloads: str) -> str:
+        types = [
+            replace(channel_type(), name=name, payload=payload)
+            for name, payload in payloads.items()
+        ]
+        return first_type(types, "log", "logs")
+
+    assert leads_to(audit="log", logs="log") == "logs"
+    assert leads_to(logs="json", audit="log", more="log") == "audit"
+    assert leads_to(chat="chat") == "logs"
 
 
 def test_no_file_outside_of_the_web_directory_is_served() -> None:

@@ -1,0 +1,41 @@
+// The filter that the server evaluates (PROTOCOL.md, "Filters"), from what the page selects. No I/O.
+
+export const LEVELS = ["debug", "info", "warning", "error", "critical"];
+
+/**
+ * `levels` and `services` (channels): those that are shown; none: all. `text`: part of the message
+ * or of the logger's name. `expression`: a filter of the person's own; it comes first, so that the
+ * columns in faults are its own (faultIn). `from` and `to`: milliseconds. Returns undefined if
+ * everything is shown.
+ */
+export function whereOf({ levels = [], services = [], text = "", expression = "", from, to }) {
+  const parts = expression.trim() ? [`(${expression.trim()})`] : [];
+  if (levels.length && levels.length < LEVELS.length) parts.push(`data.level in ${list(levels)}`);
+  if (services.length) parts.push(`channel in ${list(services)}`);
+  if (text.trim()) parts.push(contains(text.trim()));
+  if (from !== undefined) parts.push(`time >= ${timestamp(from)}`);
+  if (to !== undefined) parts.push(`time < ${timestamp(to)}`);
+  return parts.length ? parts.join(" && ") : undefined;
+}
+
+/** The fault that the server finds, with the columns of the expression without its bracket. */
+export const faultIn = (message) =>
+  message.replace(/column (\d+)/g, (_, column) => `column ${Math.max(1, column - 1)}`);
+
+/** An expression that holds for events that have this value in `data`, at `path`. */
+export function equals(path, value) {
+  const names = path.map((name) => (/^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${text(name)}]`));
+  const literal = typeof value === "string" ? text(value) : JSON.stringify(value);
+  return `data${names.join("")} == ${literal}`;
+}
+
+// The server's lowerAscii() leaves all other letters as they are.
+function contains(part) {
+  const wanted = text(part.replace(/[A-Z]/g, (letter) => letter.toLowerCase()));
+  const has = (name) => `${name}.lowerAscii().contains(${wanted})`;
+  return `(${has("data.message")} || has(data.logger) && ${has("data.logger")})`;
+}
+
+const text = (value) => JSON.stringify(value);
+const list = (values) => `[${values.map(text).join(", ")}]`;
+const timestamp = (time) => `timestamp(${text(new Date(time).toISOString())})`;
