@@ -70,7 +70,8 @@ def test_every_link_of_every_page_leads_somewhere_below_the_path(
     }
     assert {f"{hub.url}/", f"{hub.url}/docs", f"{hub.url}/openapi.json"} <= inside
     assert all(address.startswith(f"{hub.url}/") for address in inside)
-    statuses = {address: http.get(address).status_code for address in inside}
+    answers = {address: http.get(address, follow_redirects=True) for address in inside}
+    statuses = {address: answer.status_code for address, answer in answers.items()}
     assert statuses.pop(f"{hub.url}/metrics") == 404  # which both files keep to themselves
     assert statuses == dict.fromkeys(statuses, 200)
 

@@ -88,7 +88,8 @@ def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(
     base = lane_hub.url
     own = f"{base}/v1/channels/{channel('chat')}"
     asked = [f"{base}{path}" for path in (
-        "/", "/chat", "/explore", "/logs", "/logs/x", "/docs", "/static/pages/chat/chat.js", "/openapi.json",
+        "/", "/chat", "/explore", "/logs", "/logs/x", "/docs", "/static/pages/chat/chat.js",
+        "/openapi.json",
         "/asyncapi.json", "/livez", "/readyz", "/metrics",
         "/v1/types", "/v1/types/chat", "/v1/types/none", "/v1/ws", "/v1/sse", "/nothing",
         "/static/nothing",

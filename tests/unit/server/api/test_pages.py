@@ -17,9 +17,7 @@ def test_a_page_has_a_content_security_policy(path: str) -> None:
     assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize(
-    ("path", "location"), [("/logs", "logs/logs.%3E"), ("/logs/", "logs.%3E")]
-)
+@pytest.mark.parametrize(("path", "location"), [("/logs", "logs/logs.%3E"), ("/logs/", "logs.%3E")])
 def test_a_bare_address_leads_to_all_channels_below_any_prefix(path: str, location: str) -> None:
     response = request("GET", path)
     assert (response.status_code, response.headers["location"]) == (307, location)
