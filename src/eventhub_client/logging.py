@@ -1,5 +1,6 @@
-"""A handler of `logging` that sends records to a channel. It never blocks the application.
+"""A handler of `logging`, and a processor of structlog, that send records to a channel.
 
+They never block the application.
 Records wait in a bounded queue, and a daemon thread sends them in batches. A record that does not
 fit is dropped and counted; the next batch has a record that says how many were.
 """
@@ -11,14 +12,15 @@ import queue
 import sys
 import threading
 import time
+import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from eventhub_client.errors import HubError, Unavailable
 from eventhub_client.payloads import Encoded
-from eventhub_client.records import dropped_notice, event_of_record
+from eventhub_client.records import dropped_notice, event_of_fields, event_of_record
 from eventhub_client.sync import SyncHub
 
 BATCH = 500
@@ -64,10 +66,7 @@ class Handler(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> Any:
         """Not what sending itself logs. This is asked before the handler's lock is taken."""
-        sender = self._sender
-        if sender is not None and threading.get_ident() == sender.ident:
-            return False
-        return super().filter(record)
+        return False if self._is_sending() else super().filter(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._closed:
@@ -76,6 +75,20 @@ class Handler(logging.Handler):
             self._running().put(event_of_record(record))
         except Exception:
             self.handleError(record)
+
+    def take(self, event: Callable[[], bytes]) -> None:
+        """An event of the payload `log`, as JSON, from another kind of logger."""
+        if self._is_sending():
+            return
+        self.acquire()  # a lock that logging makes anew after a fork
+        try:
+            if not self._closed:
+                self._running().put(event())
+        except Exception:
+            if logging.raiseExceptions:
+                traceback.print_exc()
+        finally:
+            self.release()
 
     def flush(self) -> None:
         """Wait until all records are sent, at most for `exit_seconds`."""
@@ -91,6 +104,10 @@ class Handler(logging.Handler):
                 self._sender.end()
         super().close()
 
+    def _is_sending(self) -> bool:
+        """Whether this is the thread that sends: what it logs itself would never end."""
+        return self._sender is not None and threading.get_ident() == self._sender.ident
+
     def _running(self) -> "_Sender":
         """The thread of this process: after a fork, the records of the parent are the parent's."""
         if self._sender is None or self._process != os.getpid():
@@ -98,6 +115,39 @@ class Handler(logging.Handler):
             self._sender = _Sender(self._hub, self._channel, self._bounds)
             self._sender.start()
         return self._sender
+
+
+class StructlogProcessor:
+    """A processor of structlog: it sends a copy of each event and passes the event on.
+
+    Put it before the renderer. What the processors before it have added becomes fields.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channel: str,
+        *,
+        token: str | Callable[[], str] | None = None,
+        key: str | None = None,
+        bounds: Bounds = Bounds(),  # frozen
+    ) -> None:
+        self._handler = Handler(url, channel, token=token, key=key, bounds=bounds)
+
+    def __call__(
+        self, logger: Any, name: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """`name` is the method of the logger, such as `info`."""
+        self._handler.take(lambda: event_of_fields(name, event))
+        return event
+
+    def flush(self) -> None:
+        """As `Handler.flush`."""
+        self._handler.flush()
+
+    def close(self) -> None:
+        """As `Handler.close`. The end of the program does it, too."""
+        self._handler.close()
 
 
 class _Sender(threading.Thread):

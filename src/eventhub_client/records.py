@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import sys
+import time
 from collections.abc import Mapping, Set
 from datetime import datetime, timezone
 from typing import Any
@@ -18,6 +20,17 @@ DEPTH, VALUES = 8, 1_000
 """How much of a value is kept; the server allows 32 levels."""
 INTEGERS = range(-(2**63), 2**64)
 LEVELS = {50: "critical", 40: "error", 30: "warning", 20: "info"}
+NAMES = {
+    "debug": "debug",
+    "notset": "debug",
+    "warn": "warning",
+    "exception": "error",
+    "err": "error",
+    "fatal": "critical",
+}
+"""Other names of levels."""
+TAKEN = {"event", "level", "timestamp", "logger", "logger_name", "exc_info"}
+"""What structlog's own processors add, and a `log` event has as a field of its own."""
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 FORMATTER = logging.Formatter()
 
@@ -32,6 +45,32 @@ def event_of_record(record: logging.LogRecord) -> bytes:
             "message": text(_message(record))[:MESSAGE],
             "logger": text(record.name)[:LOGGER],
             "time": _time(record.created),
+            **({"fields": fields} if fields else {}),
+        }
+    )
+
+
+def event_of_fields(method: str, event: Mapping[str, Any]) -> bytes:
+    """An event of structlog as JSON of at most EVENT_BYTES."""
+    plain = _Plain()
+    fields = {
+        text(str(name)): plain.value(value, 1)
+        for name, value in event.items()
+        if name not in TAKEN and not str(name).startswith("_")
+    }
+    for name in ("exception", "stack"):
+        if isinstance(event.get(name), str):
+            fields[name] = text(event[name])[-TEXT:]
+    if (trace := _traceback(event.get("exc_info"))) is not None:
+        fields["exception"] = text(trace)[-TEXT:]
+    logger = event.get("logger", event.get("logger_name"))
+    level = _words(event.get("level", method)).lower()
+    return _bounded(
+        {
+            "level": NAMES.get(level, level if level in LEVELS.values() else "info"),
+            "message": _words(event.get("event", ""))[:MESSAGE],
+            **({} if logger is None else {"logger": _words(logger)[:LOGGER]}),
+            "time": _stamp(event.get("timestamp")),
             **({"fields": fields} if fields else {}),
         }
     )
@@ -68,6 +107,28 @@ def _time(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _stamp(value: object) -> str:
+    """A timestamp with its offset from UTC, or seconds; otherwise now."""
+    try:
+        if isinstance(value, int | float):
+            return _time(value)
+        found = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except (ValueError, OverflowError, OSError):
+        return _time(time.time())
+    return _time(time.time() if found.tzinfo is None else found.timestamp())
+
+
+def _traceback(value: object) -> str | None:
+    """Of `exc_info`: true, an exception, or what sys.exc_info() returns."""
+    if isinstance(value, BaseException):
+        value = (type(value), value, value.__traceback__)
+    elif not isinstance(value, tuple):
+        value = sys.exc_info() if value else None
+    if not value or value[0] is None:
+        return None
+    return FORMATTER.formatException(value)
+
+
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     plain = _Plain()
     fields = {
@@ -97,6 +158,10 @@ def _bounded(event: dict[str, Any]) -> bytes:
 
 def _json(event: dict[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _words(value: object) -> str:
+    return text(value) if isinstance(value, str) else _shown(value)
 
 
 def _shown(value: object) -> str:
