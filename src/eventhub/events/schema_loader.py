@@ -2,6 +2,7 @@
 
 import difflib
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_origin
@@ -22,7 +23,7 @@ def load_schema(payload: str, directory: Path) -> Schema:
     if payload == "json":
         return AnySchema()
     if payload in BUILT_IN:
-        return ModelSchema(BUILT_IN[payload])
+        return _built_in(payload)
     try:
         if payload.endswith(".json"):
             return FileSchema(orjson.loads((directory / payload).read_bytes()))
@@ -34,6 +35,12 @@ def load_schema(payload: str, directory: Path) -> Schema:
     except Exception as error:
         raise _unusable(payload, f"{type(error).__name__}: {error}") from error
     raise ConfigurationError(f"payload is {payload!r}; {_hint(payload)}")
+
+
+@cache
+def _built_in(name: str) -> ModelSchema:
+    """All channel types of a built-in model share its schema, which has no state."""
+    return ModelSchema(BUILT_IN[name])
 
 
 def _unusable(payload: str, why: str) -> ConfigurationError:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventhub.brokers.factory import open_broker
 from eventhub.brokers.memory import MemoryBroker
@@ -79,14 +79,30 @@ class Application:
             metrics.read(certificates.readings)
         self._slot = slot
         self._workers = WorkerMetrics(slot.number, slot.mailboxes, metrics) if slot else None
-        publish, to_channels = PublishEndpoint(self.manager), ChannelsEndpoint(self.manager)
-        scrape = self._workers.scrape if self._workers else metrics.scrape
-        api = build_fastapi_app(self.manager, publish, to_channels, scrape, self._lifespan)
-        pages.mount(api, types)
-        self._router = RequestRouter(self.manager, publish, to_channels, with_headers(api, ALWAYS))
+        self._scrape = self._workers.scrape if self._workers else metrics.scrape
+        self._publish = PublishEndpoint(self.manager)
+        self._to_channels = ChannelsEndpoint(self.manager)
+        self._router = RequestRouter(
+            self.manager, self._publish, self._to_channels, self._serve_routes
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)
+
+    @cached_property
+    def routes(self) -> ASGIApp:
+        """FastAPI's part, which serves the lifespan and all but publishing.
+
+        It takes more time than all other parts together, and is built when the lifespan begins.
+        """
+        api = build_fastapi_app(
+            self.manager, self._publish, self._to_channels, self._scrape, self._lifespan
+        )
+        pages.mount(api, self.hub.types)
+        return with_headers(api, ALWAYS)
+
+    async def _serve_routes(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.routes(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:

@@ -141,3 +141,20 @@ async def test_an_error_of_a_callback_is_a_fault() -> None:
         asyncio.get_running_loop().call_soon(lambda: 1 / 0)
         await turns()
         assert app.hub.faults.counts.total() == 1
+
+
+@in_virtual_time
+async def test_a_server_has_its_routes_before_its_first_request() -> None:
+    app = application()
+    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    built: dict[str, bool] = {}
+
+    async def receive() -> dict[str, Any]:
+        return next(asked)
+
+    async def send(message: Any) -> None:
+        built[message["type"]] = "routes" in vars(app)
+
+    assert "routes" not in vars(app)  # tests that only publish do not wait for them
+    await app({"type": "lifespan", "state": {}}, receive, send)
+    assert built == {"lifespan.startup.complete": True, "lifespan.shutdown.complete": True}

@@ -9,7 +9,7 @@ from eventhub import __version__
 from eventhub.server.api.delete_route import add_delete_route
 from eventhub.server.api.error_handlers import add_error_handlers
 from eventhub.server.api.health_routes import Scrape, add_health_routes
-from eventhub.server.api.openapi import Problem, complete_document
+from eventhub.server.api.openapi import PROBLEM, complete_document
 from eventhub.server.api.operator_routes import add_operator_routes
 from eventhub.server.api.presence_routes import add_presence_routes
 from eventhub.server.api.publish_openapi import add_publish_routes
@@ -32,7 +32,6 @@ def build_fastapi_app(
     lifespan: Any,
 ) -> FastAPI:
     """Build the application. Its OpenAPI document lists the routes in this order."""
-    problem = "A problem: what was received, and what was expected"
     api = FastAPI(
         title="EventHub",
         version=__version__,
@@ -42,7 +41,7 @@ def build_fastapi_app(
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name the Host that the request did
         servers=[{"url": "."}],  # relative to the document, as a proxy may add a prefix
-        responses={"default": {"model": Problem, "description": problem}},
+        responses={"default": PROBLEM},
     )
     add_error_handlers(api, manager.hub)
     add_publish_routes(api, publish, publish_to_channels)
