@@ -211,6 +211,17 @@ _REASONS = dict.fromkeys(
         "writes the records of all; after a fault the next record begins anew "
         "(test_cursor_journals.py)"
     ),
+    "common/time_limit.py:TimeLimit._look:call_at": (
+        "one late call after the other; after one that raises, the others follow "
+        "(test_time_limit.py)"
+    ),
+    "common/time_limit.py:TimeLimit.begin:call_later": "the same",
+    "hub/hub.py:Hub.publish_later:spawn": (
+        "publishes for one request, which is answered after a fault (Faults.contained)"
+    ),
+    "server/http/known_publish.py:KnownPublish.cancel:call_soon": (
+        "answers one request, and ends its connection if that raises (KnownPublish._respond)"
+    ),
     "hub/history.py:HistoryReader._keep:call_later": "`pop` of a dictionary, with a default",
     "server/streams/pattern_outbox.py:PatternOutbox._release:write": (
         "appends to the buffer of one stream what was held back for it"

@@ -35,7 +35,7 @@ REPEATED = 3
 class ModelBroker:
     """One node's side of the store (`Broker`). `wall` is the node's clock."""
 
-    publish_now = publish_all_now = None  # its store is slow
+    publish_now = publish_all_now = publish_later = None  # its store is slow
 
     def __init__(self, store: Store, node: str, context: Context, wall: Callable[[], int]) -> None:
         self.announced: set[str] = set()

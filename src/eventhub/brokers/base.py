@@ -31,6 +31,7 @@ OnGap = Callable[[str], None]
 OnMessage = Callable[[bytes], None]
 OnBirth = Callable[[str | None], None]
 OnSignal = Callable[[Signal], None]
+OnStored = Callable[[Sequence[Receipt | EventHubError] | Exception], None]
 
 
 def no_signals(signal: Signal) -> None:
@@ -72,6 +73,16 @@ class Broker(Protocol):
         self,
     ) -> Callable[[NewEvents], Receipts | Sequence[EventHubError]] | None:
         """As `publish_now`, for the events of an array: all are stored, or none."""
+        ...
+
+    @property
+    def publish_later(self) -> Callable[[Sequence[NewEvent], OnStored], bool] | None:
+        """As `publish`, without a task; None for a broker that does not wait.
+
+        The function is called once, in a later turn of the loop: with what `publish` returns, or
+        with the error that it raises. False: these events need more steps. Nothing has happened
+        then, and nothing is called.
+        """
         ...
 
     async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:

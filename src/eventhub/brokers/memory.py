@@ -64,8 +64,7 @@ class MemoryBroker:
         self._epoch = secrets.token_hex(4)
         self._logs: dict[str, MemoryLog] = {}
         self._names = SortedNames(self._logs)
-        # Where a subscribed channel's log will begin. A channel without events has no log,
-        # however many clients listen.
+        # Where a subscribed channel's log will begin: a channel without events has no log.
         self._subscribed: dict[str, int] = {}
         # Where a new log begins: above every offset that a forgotten log of the same name reached.
         self._floor = 0
@@ -75,6 +74,7 @@ class MemoryBroker:
         self._deliver: Deliver = _ignore
         self._born: OnBirth = _ignore
         self.on_signal: OnSignal = no_signals
+        self.publish_later = None  # it does not wait
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         channel = events[0].channel

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
-from eventhub.brokers.base import Broker
+from eventhub.brokers.base import Broker, OnStored
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.machine import Machine
@@ -57,6 +57,7 @@ class Hub:
         self.tracing = None if tracing is None else GuardedTracing(tracing, self.faults)
         self._broker = broker
         self._publishes_now = broker.publish_now is not None
+        self._publishes_later = broker.publish_later is not None
         self._tasks = Tasks(self.faults)
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
@@ -129,6 +130,11 @@ class Hub:
         """Whether `publish_now` may be called: the broker does not wait, nor do publishers."""
         return self._publishes_now and not self.backpressure and not self.closing
 
+    @property
+    def publishes_later(self) -> bool:
+        """Whether `publish_later` may be called: the broker waits, but publishers do not."""
+        return self._publishes_later and not self.backpressure and not self.closing
+
     def publish_now(self, event: NewEvent) -> Receipt | EventHubError:
         """Store and announce a validated event without waiting. Only while `publishes_now`."""
         return self.publisher.publish_now(event)
@@ -136,6 +142,14 @@ class Hub:
     def publish_all_now(self, events: NewEvents) -> Receipts | Sequence[EventHubError]:
         """As `publish_now`, for the events of an array: all are stored, or each has its error."""
         return self.publisher.publish_all_now(events)
+
+    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> None:
+        """Store and announce validated events, mostly without a task. Only while `publishes_later`.
+
+        `done` is called once, in a later turn of the loop: with what `publish` returns or raises.
+        """
+        if not self.publisher.publish_later(events, done):
+            self.spawn(self.publisher.publish_and_tell(events, done), "publish", done)
 
     def signal(self, signal: Signal) -> None:
         """Hand a validated signal to the nodes with subscribers. Waits for nothing, stores nothing.

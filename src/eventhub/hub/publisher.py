@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from eventhub.brokers.base import Broker
+from eventhub.brokers.base import Broker, OnStored
 from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, Internal
 from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
@@ -76,6 +77,31 @@ class Publisher:
         except Exception as error:  # the events are stored, whatever the counting does
             self._faults.note("metrics", error)
         return result
+
+    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> bool:
+        """As `publish`, without a task (`Broker.publish_later`)."""
+        assert self._broker.publish_later is not None
+        begin = self._clock()
+
+        def stored(outcome: Sequence[Receipt | EventHubError] | Exception) -> None:
+            try:
+                self._metrics.stored(self._clock() - begin)
+                if not isinstance(outcome, Exception):
+                    self._count(events, outcome)
+            except Exception as error:  # the events are stored, whatever the counting does
+                self._faults.note("metrics", error)
+            self._faults.contain("publish", partial(done, outcome))
+
+        return self._broker.publish_later(events, stored)
+
+    async def publish_and_tell(self, events: Sequence[NewEvent], done: OnStored) -> None:
+        """As `publish`, for events that `publish_later` does not take."""
+        try:
+            outcome: Sequence[Receipt | EventHubError] | Exception
+            outcome = await self.publish(events, ())
+        except EventHubError as error:
+            outcome = error
+        done(outcome)
 
     def signal(self, signal: Signal) -> None:
         """Hand a signal to the broker. Raises BrokerUnavailable."""

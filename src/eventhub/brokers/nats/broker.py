@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from nats.aio.msg import Msg
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, OnStored, no_signals
 from eventhub.brokers.nats.answers import LOST, NOT_FOUND, JetStreamError
 from eventhub.brokers.nats.channel_list import NatsChannelList
 from eventhub.brokers.nats.conditional_batch import ConditionalBatch
@@ -94,6 +94,9 @@ class NatsBroker:
         finally:
             self._waiting_bytes -= size
         return batch.answers()
+
+    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> bool:
+        return False
 
     async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         async def read(session: NatsSession) -> HistoryPage:

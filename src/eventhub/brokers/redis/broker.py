@@ -79,6 +79,7 @@ class RedisBroker:
         self._wanted: dict[str, ShardSubscription] = {}
         self._shards = ShardMap(self._make_shard, self._wanted)
         self._publisher = RedisPublisher(self, timeout)
+        self.publish_later = self._publisher.publish_later
         self._records = RecordReader("redis")
         self._list = RedisChannelList(self._names, self._request, retention)
         self._signals = RedisSignals(self._names, self._pubsub)

@@ -1,8 +1,7 @@
 """The events of one channel that wait for Redis, and the publish calls that they belong to."""
 
-import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, Receipt
@@ -13,16 +12,17 @@ CALL_BYTES = 1024 * 1024
 
 
 class PublishCall:
-    """One call of `publish`: its results so far."""
+    """One call of `publish`: its results so far. `done` gets it when all are known."""
 
-    __slots__ = ("done", "encode_error", "left", "over", "results")
+    __slots__ = ("done", "encode_error", "events", "left", "over", "results")
 
-    def __init__(self, count: int, done: "asyncio.Future[None]") -> None:
-        self.results: list[Receipt | EventHubError | None] = [None] * count
-        self.left = count
+    def __init__(self, events: Sequence[NewEvent], done: Callable[["PublishCall"], None]) -> None:
+        self.events = events
+        self.results: list[Receipt | EventHubError | None] = [None] * len(events)
+        self.left = len(events)
         self.done = done
         self.over = False
-        """The caller has gone, or its time limit has passed."""
+        """All results are known, the caller has gone, or the time limit has passed."""
         self.encode_error: Exception | None = None
         """The error of its newest event that cannot be encoded."""
 
@@ -30,8 +30,13 @@ class PublishCall:
         """Take the result of one event."""
         self.results[index] = result
         self.left -= 1
-        if self.left == 0 and not self.done.done():
-            self.done.set_result(None)
+        if self.left == 0 and not self.over:
+            self.end()
+
+    def end(self) -> None:
+        """Tell the caller."""
+        self.over = True
+        self.done(self)
 
 
 QueuedEvent = tuple[NewEvent, PublishCall, int]

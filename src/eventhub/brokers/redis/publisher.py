@@ -7,11 +7,12 @@ waiting events.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 
+from eventhub.brokers.base import OnStored
 from eventhub.brokers.redis.channel_queue import ChannelQueue, PublishCall, QueuedEvent
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
 from eventhub.brokers.redis.replies import (
@@ -24,6 +25,7 @@ from eventhub.brokers.redis.replies import (
 )
 from eventhub.brokers.redis.url import ServerAddress
 from eventhub.common.faults import internal
+from eventhub.common.time_limit import TimeLimit
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.event import NewEvent, Receipt
 
@@ -59,7 +61,7 @@ class RedisPublisher:
 
     def __init__(self, router: CommandRouter, timeout: float) -> None:
         self._router = router
-        self._timeout = timeout
+        self._time_limit = TimeLimit[PublishCall](timeout, self._give_up)
         self._queues: dict[str, ChannelQueue] = {}
         self._scheduled: list[str] = []
         self._waiting_bytes = 0
@@ -73,19 +75,26 @@ class RedisPublisher:
                 f"{self._waiting_bytes} bytes of events wait for Redis already; "
                 f"at most {WAITING_BYTES} may"
             )
-        call = PublishCall(len(events), asyncio.get_running_loop().create_future())
-        for index, event in enumerate(events):
-            self._enqueue((event, call, index))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        call = self._begin(events, lambda _: None if done.done() else done.set_result(None))
         try:
-            async with asyncio.timeout(self._timeout):
-                await call.done
-        except TimeoutError:
-            self._give_up(call)
+            await done
         finally:
-            if not call.done.done() or call.done.cancelled():  # given up, or cancelled
+            if not call.over:  # cancelled
                 call.over = True
-                self._purge({event.channel for event in events})
-        return _results(call)
+                self._time_limit.end(call)
+                self._purge(call)
+        outcome = _outcome(call)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> bool:
+        """Follows the contract of `Broker.publish_later`."""
+        if not events or self._waiting_bytes > WAITING_BYTES:
+            return False
+        self._begin(events, lambda call: done(_outcome(call)))
+        return True
 
     def resume(self) -> None:
         """Send again: there may be a connection now."""
@@ -94,6 +103,19 @@ class RedisPublisher:
                 self._schedule(channel)
 
     # Sending
+
+    def _begin(
+        self, events: Sequence[NewEvent], done: Callable[[PublishCall], object]
+    ) -> PublishCall:
+        def ended(call: PublishCall) -> None:
+            self._time_limit.end(call)
+            done(call)
+
+        call = PublishCall(events, ended)
+        self._time_limit.begin(call)
+        for index, event in enumerate(events):
+            self._enqueue((event, call, index))
+        return call
 
     def _enqueue(self, item: QueuedEvent) -> None:
         event = item[0]
@@ -230,26 +252,29 @@ class RedisPublisher:
             if result is None:
                 outcome = OUTCOME_UNKNOWN if index in sent else NOT_STORED
                 call.results[index] = BrokerUnavailable(f"{outcome}: {reason}")
+        call.end()
+        self._purge(call)
 
-    def _purge(self, channels: set[str]) -> None:
-        for channel in channels:
+    def _purge(self, call: PublishCall) -> None:
+        """Drop what waits of a call that is over."""
+        for channel in {event.channel for event in call.events}:
             if (queue := self._queues.get(channel)) is not None:
                 queue.drop_given_up()
                 if not queue.waiting and not queue.sent:
                     del self._queues[channel]
 
 
-def _results(call: PublishCall) -> Sequence[Receipt | EventHubError]:
+def _outcome(call: PublishCall) -> Sequence[Receipt | EventHubError] | Exception:
     """The results of a call that is over.
 
-    Raises BrokerUnavailable if that is the result of every event, or the encoding error if there is
-    one and no event was stored.
+    BrokerUnavailable if that is the result of every event, or the encoding error if there is one
+    and no event was stored.
     """
     results = [result for result in call.results if result is not None]
     if isinstance(error := results[0], BrokerUnavailable) and all(
         isinstance(result, BrokerUnavailable) for result in results
     ):
-        raise error
+        return error
     if call.encode_error is not None and not any(isinstance(one, Receipt) for one in results):
-        raise call.encode_error
+        return call.encode_error
     return results

@@ -12,7 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
+from eventhub.brokers.base import (
+    Deliver,
+    OnBirth,
+    OnGap,
+    OnMessage,
+    OnSignal,
+    OnStored,
+    no_signals,
+)
 from eventhub.brokers.sqlite.channel_list import ChannelsQuery
 from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
 from eventhub.brokers.sqlite.history import SqliteHistory
@@ -25,6 +33,7 @@ from eventhub.brokers.sqlite.writer import (
     WriterThread,
 )
 from eventhub.common.channel_pattern import ChannelPattern
+from eventhub.common.time_limit import TimeLimit
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
@@ -45,7 +54,7 @@ the time limit.
 EVENT_OVERHEAD = 250
 """Bytes that a waiting event takes in addition to its data."""
 READERS = 2
-Read = TypeVar("Read")
+T = TypeVar("T")
 
 
 class SqliteBroker:
@@ -96,6 +105,7 @@ class SqliteBroker:
         self._reads = asyncio.Semaphore(READERS)
         self._damage: str | None = None
         self._queued = 0
+        self._storing = TimeLimit[StoreEvents](timeout, self._give_up)
         self._room = asyncio.Event()
         self._ended = False
         self._subscribed: set[str] = set()
@@ -107,17 +117,32 @@ class SqliteBroker:
     # Broker
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        size = sum(len(event.data) + EVENT_OVERHEAD for event in events)
-        async with self._time_limit("whether the events were stored is not known"):
+        async with self._time_limit("the events were not stored"):
             while self._queued >= QUEUE_BYTES:
                 self._room.clear()
                 await self._room.wait()
-            answer: asyncio.Future[Sequence[Receipt | EventHubError]] = (
-                asyncio.get_running_loop().create_future()
-            )
-            self._queued += size
-            self._writer.ask(StoreEvents(events, size, answer))
+        answer: asyncio.Future[Sequence[Receipt | EventHubError]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        request = self._store(events, partial(_settle, answer))
+        try:
             return await answer
+        finally:
+            request.over = True
+
+    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> bool:
+        if self._ended or self._queued >= QUEUE_BYTES:
+            return False
+        self._store(events, done)
+        return True
+
+    def _store(self, events: Sequence[NewEvent], done: OnStored) -> StoreEvents:
+        size = sum(len(event.data) + EVENT_OVERHEAD for event in events)
+        request = StoreEvents(events, size, done)
+        self._queued += size
+        self._storing.begin(request)
+        self._writer.ask(request)
+        return request
 
     async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         query = HistoryQuery(channel, since, limit, self._retention(channel), self._clock())
@@ -127,7 +152,7 @@ class SqliteBroker:
         query = ChannelsQuery(pattern, after, limit, self._clock())
         return await self._read(partial(self._history.channels, query, self._retention))
 
-    async def _read(self, read: Callable[[], Read]) -> Read:
+    async def _read(self, read: Callable[[], T]) -> T:
         """What `read` returns on a thread. Raises BrokerUnavailable."""
         try:
             async with self._time_limit("history was not read"):
@@ -196,21 +221,18 @@ class SqliteBroker:
         for channel in born:
             self._born(channel)
         for publish, result in zip(publishes, results, strict=True):
-            if not publish.answer.done():
-                publish.answer.set_result(result)
+            publish.answer(result)
         self._release(publishes)
 
     def refused(self, publishes: Sequence[StoreEvents], error: BrokerUnavailable) -> None:
         """Give each publisher its own error, because raising one adds a traceback to it."""
         for publish in publishes:
-            if not publish.answer.done():
-                publish.answer.set_exception(BrokerUnavailable(error.message))
+            publish.answer(BrokerUnavailable(error.message))
         self._release(publishes)
 
     def failed(self, publish: StoreEvents, error: Exception) -> None:
         """Give the error to the publisher, who logs it."""
-        if not publish.answer.done():
-            publish.answer.set_exception(error)
+        publish.answer(error)
         self._release((publish,))
 
     def subscribed(self, request: StartAnnouncing, position: Position) -> None:
@@ -229,7 +251,9 @@ class SqliteBroker:
         self._born(None)
 
     def _release(self, publishes: Sequence[StoreEvents]) -> None:
-        self._queued -= sum(publish.size for publish in publishes)
+        for publish in publishes:
+            self._queued -= publish.size
+            self._storing.end(publish)
         self._room.set()
 
     def _check(self) -> None:
@@ -243,10 +267,23 @@ class SqliteBroker:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
-            reason = self._writer.complaint() or "the server is overloaded"
-            raise BrokerUnavailable(
-                f"no answer within {self._timeout:g} s ({reason}); {outcome}"
-            ) from None
+            raise self._late(outcome) from None
+
+    def _late(self, outcome: str) -> BrokerUnavailable:
+        reason = self._writer.complaint() or "the server is overloaded"
+        return BrokerUnavailable(f"no answer within {self._timeout:g} s ({reason}); {outcome}")
+
+    def _give_up(self, publish: StoreEvents) -> None:
+        publish.answer(self._late("whether the events were stored is not known"))
+
+
+def _settle(answer: "asyncio.Future[T]", outcome: T | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
 
 
 async def _wait_for_end(work: "asyncio.Future[None]") -> None:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import structlog
 
+from eventhub.brokers.base import OnStored
 from eventhub.brokers.sqlite.database import primary
 from eventhub.brokers.sqlite.store import Results, SqliteStore
 from eventhub.errors import BrokerUnavailable, ConfigurationError, EventHubError
@@ -42,11 +43,19 @@ log = structlog.get_logger("eventhub.brokers.sqlite")
 
 @dataclass(slots=True, eq=False)
 class StoreEvents:
-    """A request to store events. It is skipped if its answer is done before its turn."""
+    """A request to store events. `done` gets the answer. It is skipped if it is over before."""
 
     events: Sequence[NewEvent]
     size: int
-    answer: "Future[Sequence[Receipt | EventHubError]]"
+    done: OnStored
+    over: bool = False
+    """It is answered, or nobody waits for the answer."""
+
+    def answer(self, outcome: Sequence[Receipt | EventHubError] | Exception) -> None:
+        """Give the answer, unless it is over."""
+        if not self.over:
+            self.over = True
+            self.done(outcome)
 
 
 @dataclass(slots=True, eq=False)
@@ -210,7 +219,7 @@ class WriterThread:
             return None
         if self._fault is not None:
             return self._refuse(publishes)
-        wanted = [publish for publish in publishes if not publish.answer.done()]
+        wanted = [publish for publish in publishes if not publish.over]
         if len(wanted) < len(publishes):
             self._refuse([publish for publish in publishes if publish not in wanted])
         self._busy_since = time.monotonic()

@@ -1,11 +1,11 @@
-"""The publish requests of one connection that are answered at once.
+"""The publish requests of one connection that need no task.
 
+They are answered at once, or by the broker's callback when their events are stored.
 `RequestHandler` asks for each request whether it may take this lane. Whenever something is unusual,
 the request goes through the queue, as every other request.
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from eventhub.server.http.connection_context import ConnectionContext
 from eventhub.server.http.head import IncomingHead
@@ -17,6 +17,7 @@ from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.fast_path import HeadKey
 from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.publish.response import STORED, PublishResponse
+from eventhub.server.publish.waiting_publish import WaitingPublish
 from eventhub.server.security.idle_connections import IdleConnection
 
 HEAD_BYTES = 2048
@@ -58,10 +59,13 @@ class PublishLane:
         self.pending: LaneRequest | None = None
         """The request whose body is being parsed."""
 
-    def answer_known(self, data: bytes, connection: IdleConnection) -> bytes:
+    def answer_known(
+        self, data: bytes, connection: IdleConnection, done: Callable[[], None]
+    ) -> bytes:
         """Answer the requests whose heads are known byte by byte, while the connection is idle.
 
-        Returns the bytes behind them.
+        Returns the bytes behind them. If the last one waits for its broker, it is in the queue, and
+        `done` is called when it is answered.
         """
         context, begin = self._context, 0
         while self._idle and (found := self._known(data, begin)) is not None:
@@ -69,10 +73,13 @@ class PublishLane:
             answer = self._fast_path.publish(request, None, data[body_begin:end])
             if answer is None:
                 break
+            begin = end
+            if isinstance(answer, WaitingPublish):
+                self._wait(request, answer, done)
+                break
             context.transport.raw.write(self._encode(answer))
             idle = context.manager.connection_limits.idle
             idle.renew(connection, context.admission.slot, context.loop)
-            begin = end
             if begin == len(data):
                 break
         self._read = data[begin:] if begin else data
@@ -87,39 +94,51 @@ class PublishLane:
                 self.pending = LaneRequest(method, head, found.request, read)
         return self.pending is not None
 
-    def answer(self) -> bool:
-        """Answer the pending request, which is complete. False if it has to go another way."""
+    def answer(self, done: Callable[[], None]) -> bool:
+        """Answer the pending request, which is complete. Returns whether that is done.
+
+        Otherwise it is in the queue, and `done` is called when it is answered; or it is pending
+        still, and has to go another way.
+        """
         pending = self.pending
         assert pending is not None
         if self._requests or self._context.flow.write_paused:
+            self._queue(pending, done, in_task=False)
             return False
         answer = self._fast_path.publish(pending.request, pending.key, pending.body)
         if answer is None:
+            self._queue(pending, done, in_task=True)
             return False
         self.pending = None
         if pending.key is None and (raw := _whole_head(pending)):
             self._fast_path.remember((raw, self._client), pending.request, len(pending.body))
+        if isinstance(answer, WaitingPublish):
+            self._wait(pending.request, answer, done)
+            return False
         self._context.transport.write(self._encode(answer))
         return True
 
-    def answer_later(self, done: Callable[[], None]) -> bool:
-        """Let the pending request, which is complete, wait among the others. False: as `answer`.
-
-        `done` is called when it is answered.
-        """
-        pending = self.pending
-        assert pending is not None
-        if (
+    def _queue(self, pending: LaneRequest, done: Callable[[], None], *, in_task: bool) -> None:
+        """Let a complete request wait among the others, if it may."""
+        if not (
             self._fast_path.traced
             or pending.key is not None
             or pending.request.key is not None
             or len(pending.body) > pending.request.limits.body_bytes
         ):
-            return False
-        self.pending = None
-        publish = partial(self._fast_path.publish_later, pending.request, pending.body)
-        self._requests.add(KnownPublish(publish, self._encode, self._context, done))
-        return True
+            self.pending = None
+            request, body = pending.request, pending.body
+            known = KnownPublish(request, body, self._encode, self._context, done)
+            known.in_task = in_task
+            self._requests.add(known)
+
+    def _wait(
+        self, request: PublishRequest, waiting: WaitingPublish, done: Callable[[], None]
+    ) -> None:
+        """It is being published."""
+        known = KnownPublish(request, b"", self._encode, self._context, done)
+        known.wait(waiting)
+        self._requests.add(known)
 
     def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
         """A function to call with the request once its head was accepted. None: of no use."""

@@ -34,12 +34,9 @@ class RequestHandler:
 
     def __init__(self, context: ConnectionContext, shell: RequestShell) -> None:
         self._context = context
-        self._manager = context.manager
-        self._admission = context.admission
-        self._transport = context.transport
-        self._flow = context.flow
-        self._loop = context.loop
-        self._shell = shell
+        self._manager, self._admission = context.manager, context.admission
+        self._transport, self._flow = context.transport, context.flow
+        self._loop, self._shell = context.loop, shell
         self._state = HttpState.START
         tasks = context.server_state.tasks
         starts = context.manager.request_starts
@@ -62,7 +59,10 @@ class RequestHandler:
             self._reader.discard(len(data))
             return
         if self._state is HttpState.IDLE and not self._reader.holds:
-            data = self._lane.answer_known(data, self._shell)
+            data = self._lane.answer_known(data, self._shell, self._answered)
+            if self._requests:  # the last one waits for its broker
+                self._stop_waiting()
+                self._move(HttpTrigger.WHOLE_REQUEST)
         if data:
             self._reader.feed(data)
 
@@ -158,13 +158,13 @@ class RequestHandler:
 
     def request_complete(self, *, keep_alive: bool) -> None:
         if self._lane.pending is not None:
-            if self._lane.answer():
+            if self._lane.answer(self._answered):
                 self._transport.unread = False
                 self._move(HttpTrigger.REQUEST_COMPLETE)
                 self._move(HttpTrigger.ANSWERED)
                 self._wait()
                 return
-            if not self._lane.answer_later(self._answered):
+            if self._lane.pending is not None:
                 self._leave_lane(self._lane.pending)
         request = self._requests.newest
         if request is None:
@@ -273,8 +273,8 @@ class RequestHandler:
     # Private: timers
 
     def _start_head_timer(self, seconds: float | None = None) -> None:
-        seconds = self._manager.settings.limits.head_seconds if seconds is None else seconds
-        self._timers.start_head(seconds, self.contain(self._head_is_late))
+        limit = self._manager.settings.limits.head_seconds
+        self._timers.start_head(seconds or limit, self.contain(self._head_is_late))
 
     def _head_is_late(self) -> None:
         self.fail(head_too_late(self._manager.settings.limits.head_seconds))

@@ -71,7 +71,9 @@ class RequestQueue:
 
     def start_first(self) -> None:
         """Answer the first request, in its turn."""
-        self._starts.start(partial(self._run, self._unanswered[0]))
+        first = self._unanswered[0]
+        if not first.start():
+            self._starts.start(partial(self._run, first))
 
     def remove_first(self) -> None:
         """Its answer is complete. The connection may have closed."""

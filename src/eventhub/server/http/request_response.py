@@ -71,6 +71,10 @@ class RequestResponse:
         """The client waits for 100 before it sends the body (RFC 9110, 10.1.1)."""
         self._awaits_continue = True
 
+    def start(self) -> bool:
+        """Whether it is answered without a task: never."""
+        return False
+
     async def run(self, app: ASGIApp, ran: Callable[[], None]) -> None:
         """Let the application answer. If it does not, send an error or close the connection.
 

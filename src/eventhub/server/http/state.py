@@ -39,6 +39,8 @@ class HttpTrigger(Enum):
     REQUEST_BEGUN = auto()
     HEAD_COMPLETE = auto()
     REQUEST_COMPLETE = auto()
+    WHOLE_REQUEST = auto()
+    """A whole request whose head is known byte by byte came in one read."""
     ANSWERED = auto()
     """The answers to all requests are complete."""
     LAST_CALL = auto()
@@ -78,6 +80,7 @@ TRANSITIONS: dict[HttpState, dict[HttpTrigger, HttpState]] = {
     },
     HttpState.IDLE: {
         HttpTrigger.REQUEST_BEGUN: HttpState.HEAD,
+        HttpTrigger.WHOLE_REQUEST: HttpState.RECEIVED,
         HttpTrigger.LAST_CALL: HttpState.LAST_CALL,
         **_ANYWHERE,
     },

@@ -13,7 +13,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from eventhub.common.faults import internal
-from eventhub.errors import EventHubError, InvalidJson, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import EventHubError, InvalidJson, UnsupportedMediaType
 from eventhub.events.event import NewEvent, Receipt
 from eventhub.observability.tracing import trace_id_of
 from eventhub.server.connections.access_log import note
@@ -35,6 +35,7 @@ from eventhub.server.publish.response import (
     send_response,
 )
 from eventhub.server.publish.signal_endpoint import SignalEndpoint
+from eventhub.server.publish.waiting_publish import stopped_meanwhile
 from eventhub.server.security.authentication import address_of
 
 METHODS = ("POST", "PUT")
@@ -145,10 +146,7 @@ class PublishEndpoint:
             publish = self._publish_batch if is_batch else self._publish_event
             return await publish(request, body)
         except asyncio.CancelledError:  # the drain is over, and the broker has not answered
-            raise ShuttingDown(
-                "the server stopped before it knew whether the event is stored; publish it again,"
-                " with the same Idempotency-Key"
-            ) from None
+            raise stopped_meanwhile() from None
         except EventHubError as error:
             if not (request.is_lenient and is_event_fault(error)):
                 raise

@@ -1,8 +1,10 @@
-"""Publishes that need no waiting: they are answered within the callback that completes the request.
+"""Publishes without a task.
+
+If the broker stores at once, they are answered within the callback that completes the request.
+Otherwise the broker's callback answers them, when the events are stored.
 
 A request takes this way if one with the same head was accepted before by `PublishEndpoint`, which
-makes every check of a head; if its body is one small event, or an array that needs no turns; and if
-the broker stores at once.
+makes every check of a head; and if its body is one small event, or an array that needs no turns.
 Nothing of a head is checked again, because the same bytes have the same meaning. What can change in
 between is: keys (then all heads are forgotten), expiry, blocks and quotas.
 """
@@ -28,6 +30,7 @@ from eventhub.server.publish.response import (
     receipts_response,
     results_response,
 )
+from eventhub.server.publish.waiting_publish import Outcome, WaitingPublish
 from eventhub.server.security.cors import VARY
 
 HEADS = 4096
@@ -65,11 +68,11 @@ class PublishFastPath:
         self._largest_array = min(PART_BYTES, limits.body_bytes)
         self._most_items = min(EVENTS_PER_GROUP, limits.batch)
         self._log = manager.access_log
-        self.publish_later = PublishEndpoint(manager).publish_known
-        """Publish a body that needs to wait, or more than a turn. Returns the response."""
+        self.publish_in_task = PublishEndpoint(manager).publish_known
+        """Publish a body that needs more than a turn. Returns the response."""
         self._tracing = manager.hub.tracing
         self.traced = self._tracing is not None
-        """Then a publish that has to wait goes the whole way: its span is kept in its request."""
+        """Then a publish that needs a task goes the whole way: its span is kept in its request."""
         self.headers = () if manager.origin_check.listed.empty else (VARY,)
         """Headers of each response besides. A request without an Origin needs no other for CORS."""
 
@@ -89,87 +92,104 @@ class PublishFastPath:
 
     def publish(
         self, request: PublishRequest, key: bytes | None, body: bytes
-    ) -> PublishResponse | None:
-        """Store the events of a body. `key`: the header Idempotency-Key. Returns the response.
+    ) -> PublishResponse | WaitingPublish | None:
+        """Store the events of a body. `key`: the header Idempotency-Key.
 
-        None if it cannot be answered within this turn, or if an event of an array is refused.
-        Nothing has happened then.
+        Returns the response, or what will give it if the broker waits. None if it cannot be
+        published within this turn, or if an event of an array is refused. Nothing has happened
+        then.
         """
         is_array = body[:1] != b"{" and body.lstrip(WHITE_SPACE)[:1] == b"["
         if not self._takes(body, key, is_array=is_array):
             return None
         begin = time.perf_counter()
         trace = None if self._tracing is None else LaneTrace(self._tracing, request)
+        outcome: Receipt | Receipts | EventHubError | Sequence[EventHubError]
         try:
-            response = self._respond(request, key, body, trace, is_array=is_array)
-        except EventHubError as error:
-            response = problem_response(error)
-        if response is not None:
-            self._hub.answered(request.channel, time.perf_counter() - begin)
-            if self._log.on:
-                path = PREFIX + request.channel
-                known = {} if trace is None else {"trace_id": trace.id}
-                self._log.write(request.method, path, response.status, request.address, **known)
+            if request.principal is not ANYONE:
+                self._authentication.check(request.principal)
+            events = (self._read_array if is_array else self._read_event)(request, key, body, trace)
+            if events is None:
+                return None
+            if not self._hub.publishes_now:
+                return self._publish_later(request, events, trace, begin)
+            if isinstance(events, NewEvents):
+                outcome = self._hub.publish_all_now(events)
+            else:
+                outcome = self._hub.publish_now(events)
+        except Exception as error:
+            response = self._failed(request, error, trace)
+        else:
+            response = _response(request, outcome, trace)
+        self._answered(request, response, trace, begin)
         return response
 
     def _takes(self, body: bytes, key: bytes | None, *, is_array: bool) -> bool:
-        """Whether a body of this size can be answered within this turn."""
+        """Whether a body of this size can be published within this turn."""
         if is_array:
             small = len(body) <= self._largest_array and body.count(b",") <= PART_COMMAS
             fits = small and key is None
         else:
             fits = 0 < len(body) <= self._largest_event
-        return fits and self._hub.publishes_now and self._manager.request_starts.at_once(len(body))
+        hub = self._hub
+        return (
+            fits
+            and (hub.publishes_now or hub.publishes_later)
+            and self._manager.request_starts.at_once(len(body))
+        )
 
-    def _respond(
+    def _publish_later(
         self,
         request: PublishRequest,
-        key: bytes | None,
-        body: bytes,
+        events: NewEvent | NewEvents,
         trace: LaneTrace | None,
-        *,
-        is_array: bool,
-    ) -> PublishResponse | None:
-        """Raises EventHubError, which has been counted."""
-        outcome: Receipt | Receipts | EventHubError | Sequence[EventHubError] | None
-        try:
-            if request.principal is not ANYONE:
-                self._authentication.check(request.principal)
-            store = self._store_array if is_array else self._store_event
-            outcome = store(request, key, body, trace)
-        except EventHubError as error:
-            self._hub.rejected(request.channel, error)
-            if trace is not None:
-                trace.end((error,))
-            raise error.without_traceback() from None
-        except Exception as error:
+        begin: float,
+    ) -> WaitingPublish:
+        is_array = isinstance(events, NewEvents)
+
+        def finish(outcome: Outcome) -> PublishResponse:
+            if isinstance(outcome, Exception):
+                response = self._failed(request, outcome, trace)
+            else:
+                response = _response(request, outcome if is_array else outcome[0], trace)
+            self._answered(request, response, trace, begin)
+            return response
+
+        waiting = WaitingPublish(finish)
+        each = events.apart() if isinstance(events, NewEvents) else (events,)
+        self._hub.publish_later(each, waiting.stored)
+        return waiting
+
+    def _failed(
+        self, request: PublishRequest, error: Exception, trace: LaneTrace | None
+    ) -> PublishResponse:
+        """The response when nothing is known to be stored."""
+        if not isinstance(error, EventHubError):
             trace_id = None if trace is None else trace.id
             self._hub.faults.note("publish", error, channel=request.channel, trace_id=trace_id)
-            fault = internal()
-            self._hub.rejected(request.channel, fault)
-            if trace is not None:
-                trace.end((fault,), fault)
-            raise fault from None
-        if trace is not None and outcome is not None:
-            trace.end((outcome,) if isinstance(outcome, Receipt | EventHubError) else outcome)
-        return self._response(request, outcome)
+            error = internal()
+        self._hub.rejected(request.channel, error)
+        if trace is not None:
+            trace.end((error,), error)
+        return problem_response(error.without_traceback())
 
-    def _response(
+    def _answered(
         self,
         request: PublishRequest,
-        outcome: Receipt | Receipts | EventHubError | Sequence[EventHubError] | None,
-    ) -> PublishResponse | None:
-        if isinstance(outcome, Receipt):
-            return receipt_response(request.channel, outcome)
-        if isinstance(outcome, Receipts):
-            return receipts_response(request.channel, outcome)
-        if isinstance(outcome, EventHubError):
-            raise outcome
-        return None if outcome is None else results_response(request, outcome)
+        response: PublishResponse,
+        trace: LaneTrace | None,
+        begin: float,
+    ) -> None:
+        self._hub.answered(request.channel, time.perf_counter() - begin)
+        if self._log.on:
+            path = PREFIX + request.channel
+            known = {} if trace is None else {"trace_id": trace.id}
+            self._log.write(request.method, path, response.status, request.address, **known)
 
-    def _store_event(
+    def _read_event(
         self, request: PublishRequest, key: bytes | None, body: bytes, trace: LaneTrace | None
-    ) -> Receipt | EventHubError:
+    ) -> NewEvent:
+        """The event of a body, paid for. Raises EventHubError."""
         checked = None if key is None else checked_idempotency_key(key)
         if request.charge is not None:
             request.pay(1)
@@ -180,12 +200,15 @@ class PublishFastPath:
         if trace is not None:
             trace.store()
         row = (request.channel, data, self._now(), attributes, checked, None)
-        return self._hub.publish_now(tuple.__new__(NewEvent, row))
+        return tuple.__new__(NewEvent, row)
 
-    def _store_array(
+    def _read_array(
         self, request: PublishRequest, _: bytes | None, body: bytes, trace: LaneTrace | None
-    ) -> Receipts | Sequence[EventHubError] | None:
-        """None if an event is refused or has a key, or there are none, or too many for a turn."""
+    ) -> NewEvents | None:
+        """The events of an array, paid for. Raises EventHubError.
+
+        None if an event is refused or has a key, or there are none, or too many for a turn.
+        """
         if request.channel_type.key is not None:
             return None
         if request.charge is not None:
@@ -197,8 +220,23 @@ class PublishFastPath:
         attributes = request.sent_attributes if trace is None else trace.begin()
         if trace is not None:
             trace.store()
-        events = NewEvents(request.channel, items, self._now(), attributes)
-        return self._hub.publish_all_now(events)
+        return NewEvents(request.channel, items, self._now(), attributes)
+
+
+def _response(
+    request: PublishRequest,
+    outcome: Receipt | Receipts | EventHubError | Sequence[Receipt | EventHubError],
+    trace: LaneTrace | None,
+) -> PublishResponse:
+    if trace is not None:
+        trace.end((outcome,) if isinstance(outcome, Receipt | EventHubError) else outcome)
+    if isinstance(outcome, Receipt):
+        return receipt_response(request.channel, outcome)
+    if isinstance(outcome, Receipts):
+        return receipts_response(request.channel, outcome)
+    if isinstance(outcome, EventHubError):
+        return problem_response(outcome)
+    return results_response(request, outcome)
 
 
 def _is_usual(request: PublishRequest) -> bool:

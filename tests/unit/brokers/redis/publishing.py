@@ -9,6 +9,9 @@ from eventhub.brokers.redis.publisher import RedisPublisher
 from eventhub.brokers.redis.url import ServerAddress
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, Receipt
+from tests.harness.virtual_time import run_in_virtual_time
+
+TIMEOUT = 5.0
 
 
 class Server:
@@ -58,7 +61,7 @@ Publish = Callable[..., "asyncio.Task[Sequence[Receipt | EventHubError]]"]
 
 
 def publishing(
-    scenario: Callable[[Server, RedisPublisher, Publish], Awaitable[None]], timeout: float = 5.0
+    scenario: Callable[[Server, RedisPublisher, Publish], Awaitable[None]], timeout: float = TIMEOUT
 ) -> None:
     async def main() -> None:
         server = Server()
@@ -75,7 +78,7 @@ def publishing(
 
         await scenario(server, publisher, publish)
 
-    asyncio.run(main())
+    run_in_virtual_time(main())
 
 
 async def turns() -> None:

@@ -1,6 +1,6 @@
 """brokers/redis/channel_queue.py: which events share a script call, and which are dropped."""
 
-import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -8,11 +8,10 @@ from eventhub.brokers.redis import channel_queue
 from eventhub.brokers.redis.channel_queue import ChannelQueue, PublishCall, QueuedEvent
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import NewEvent
-from tests.harness.loop import in_loop
 
 
-def call(count: int = 1) -> PublishCall:
-    return PublishCall(count, asyncio.get_running_loop().create_future())
+def call(done: Callable[[PublishCall], None] = lambda _: None) -> PublishCall:
+    return PublishCall([NewEvent("c", b"1", 1)] * 2, done)
 
 
 def queue(dropped: list[QueuedEvent], *items: tuple[int, PublishCall]) -> ChannelQueue:
@@ -27,15 +26,13 @@ def sizes(taken: list[QueuedEvent]) -> list[int]:
     return [len(event.data) for event, _, _ in taken]
 
 
-@in_loop
-async def test_a_script_call_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_call_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_queue, "CALL_EVENTS", 2)
     waiting = queue([], (1, call()), (2, call()), (3, call()))
     assert (sizes(waiting.take()), sizes(waiting.take()), waiting.take()) == ([1, 2], [3], [])
 
 
-@in_loop
-async def test_a_script_call_is_bounded_in_bytes_but_takes_one_event(
+def test_a_script_call_is_bounded_in_bytes_but_takes_one_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(channel_queue, "CALL_BYTES", 10)
@@ -43,8 +40,7 @@ async def test_a_script_call_is_bounded_in_bytes_but_takes_one_event(
     assert [sizes(waiting.take()) for _ in range(4)] == [[11], [4, 6], [1, 9], [2]]
 
 
-@in_loop
-async def test_events_whose_call_is_over_are_dropped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_whose_call_is_over_are_dropped_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_queue, "CALL_BYTES", 10)
     gone = call()
     gone.over = True
@@ -58,15 +54,15 @@ async def test_events_whose_call_is_over_are_dropped_once(monkeypatch: pytest.Mo
     assert (list(waiting.waiting), len(dropped)) == ([], 3)
 
 
-@in_loop
-async def test_a_call_is_done_with_its_last_result_even_if_its_caller_has_gone() -> None:
+def test_a_call_is_done_with_its_last_result_but_not_if_its_caller_has_gone() -> None:
     error = BrokerUnavailable("away")
-    for cancelled in (False, True):
-        one = call(2)
+    for over in (False, True):
+        told: list[PublishCall] = []
+        one = call(told.append)
         one.settle(1, error)
-        assert not one.done.done()
-        if cancelled:
-            one.done.cancel()
+        assert told == []
+        one.over = over
         one.settle(0, error)
-        assert one.done.done()
+        assert told == ([] if over else [one])
+        assert one.over
         assert one.results == [error, error]

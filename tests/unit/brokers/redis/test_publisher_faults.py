@@ -12,8 +12,7 @@ from eventhub.brokers.redis.url import ServerAddress
 from eventhub.errors import BrokerUnavailable, Internal
 from eventhub.events.event import NewEvent, Receipt
 from tests.harness.eventually import async_eventually
-from tests.unit.brokers.redis.publishing import Publish, Server, publishing, turns
-from tests.unit.brokers.timeouts import Timeouts
+from tests.unit.brokers.redis.publishing import TIMEOUT, Publish, Server, publishing, turns
 
 OTHER = ServerAddress("other", 7000)
 
@@ -79,7 +78,6 @@ def test_many_calls_that_time_out_do_not_refuse_those_after_them(
             with pytest.raises(BrokerUnavailable, match="not stored: away"):
                 await publish("1" * 900)
         server.up = True
-        publisher._timeout = 3600
         task = publish("1")
         await turns()
         server.answer([b"e", 1])
@@ -221,17 +219,12 @@ def test_what_was_refused_for_now_is_sent_again_later(
     publishing(scenario)
 
 
-def test_a_large_call_that_is_lost_half_way_gives_the_results_that_are_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    timeouts = Timeouts()
-    monkeypatch.setattr(publisher_module, "asyncio", timeouts)
-
+def test_a_large_call_that_is_lost_half_way_gives_the_results_that_are_known() -> None:
     async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
         task = publish(*map(str, range(CALL_EVENTS + 2)))
         await turns()
         server.answer([b"e", *range(CALL_EVENTS)])
-        timeouts.expire()
+        await asyncio.sleep(TIMEOUT + 1)
         results = await task
         assert isinstance(results[0], Receipt)
         for result in results[CALL_EVENTS:]:
@@ -241,12 +234,7 @@ def test_a_large_call_that_is_lost_half_way_gives_the_results_that_are_known(
     publishing(scenario)
 
 
-def test_of_a_call_that_is_given_up_each_event_says_whether_it_was_sent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    timeouts = Timeouts()
-    monkeypatch.setattr(publisher_module, "asyncio", timeouts)
-
+def test_of_a_call_that_is_given_up_each_event_says_whether_it_was_sent() -> None:
     async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
         server.reason = None
         events = [NewEvent(channel, b"1", 1) for channel in "abc"]
@@ -255,7 +243,7 @@ def test_of_a_call_that_is_given_up_each_event_says_whether_it_was_sent(
         server.answer([b"e", 1])
         server.up = False
         server.answer(ErrorReply("LOADING"))
-        timeouts.expire()
+        await asyncio.sleep(TIMEOUT + 1)
         stored, waiting, sent = await task
         assert isinstance(stored, Receipt)
         assert isinstance(waiting, BrokerUnavailable)

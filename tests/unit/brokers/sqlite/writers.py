@@ -149,8 +149,7 @@ def texts(publish: StoreEvents) -> str:
 
 def publish(*data: str, size: int = 1, done: bool = False) -> StoreEvents:
     events = [NewEvent("chat.a", text.encode(), 1) for text in data]
-    answer: Any = SimpleNamespace(done=lambda: done)
-    return StoreEvents(events, size, answer)
+    return StoreEvents(events, size, lambda outcome: None, over=done)
 
 
 def start(channel: str, *, done: bool = False) -> StartAnnouncing:

@@ -1,17 +1,18 @@
 """server/http/known_publish.py: publishes of the lane whose broker waits.
 
-The same broker answers on both ways: in the lane, and through the queue and ASGI, which a body in
-two pieces takes.
+The same broker answers on each way: in the lane, by its callback or in a task; and through the
+queue and ASGI, which a body in two pieces takes.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from eventhub.errors import BrokerUnavailable, EventHubError, TooManyChannels
-from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.errors import BrokerUnavailable, TooManyChannels
+from eventhub.events.event import Position, Receipt
+from eventhub.server.http.known_publish import KnownPublish
 from eventhub.server.publish.request import PublishRequest
 from tests.harness.loop import in_loop
 from tests.harness.virtual_time import turns
@@ -24,36 +25,17 @@ from tests.unit.server.http.lane_node import (
     running,
     shown,
 )
+from tests.unit.server.http.slow_broker import SlowBroker
 
-Results = Sequence[Receipt | EventHubError]
+Slow = Callable[[Node], SlowBroker]
+in_task = partial(SlowBroker, tasks=True)
 
 
-class SlowBroker:
-    """Answers when a test says so. Takes the place of the node's broker."""
-
-    def __init__(self, node: Node) -> None:
-        self.asked: list[Sequence[NewEvent]] = []
-        self._answers: list[asyncio.Future[Results]] = []
-        hub: Any = node.app.hub
-        hub._publishes_now = False
-        hub.publisher._broker = self
-
-    async def publish(self, events: Sequence[NewEvent]) -> Results:
-        self.asked.append(events)
-        self._answers.append(asyncio.get_running_loop().create_future())
-        return await self._answers[-1]
-
-    async def answer(self, outcome: Exception | None = None) -> None:
-        """Answer the oldest call: with receipts, with an error for each event, or by raising."""
-        events = self.asked[-len(self._answers)]
-        future = self._answers.pop(0)
-        if outcome is None:
-            future.set_result([Receipt(Position("e", 7), 0) for _ in events])
-        elif isinstance(outcome, EventHubError) and not isinstance(outcome, BrokerUnavailable):
-            future.set_result([outcome] * len(events))
-        else:
-            future.set_exception(outcome)
-        await turns()
+@pytest.fixture(params=[SlowBroker, in_task], ids=["by the broker's callback", "in a task"])
+def slow(request: pytest.FixtureRequest) -> Slow:
+    """Both ways on which the lane waits for a broker."""
+    made: Slow = request.param
+    return made
 
 
 OUTCOMES = {
@@ -73,14 +55,14 @@ BODIES = {
 @pytest.mark.parametrize("outcome", OUTCOMES.values(), ids=OUTCOMES)
 @in_loop
 async def test_each_answer_of_the_broker_is_the_same_on_both_ways(
-    outcome: Exception | None, body: bytes
+    outcome: Exception | None, body: bytes, slow: Slow
 ) -> None:
     answers: list[object] = []
     for pieces in (1, 2):
         async with running() as node:
             request = post("chat.a", body)
             connection = await primed(node, post("chat.a"))
-            broker = SlowBroker(node)
+            broker = slow(node)
             before = len(connection.transport.written)
             for part in (request[:-pieces], request[-pieces:]) if pieces == 2 else (request,):
                 connection.send(part)
@@ -97,11 +79,11 @@ async def test_each_answer_of_the_broker_is_the_same_on_both_ways(
 @pytest.mark.parametrize("body", [EVENT, b"[1]"])
 @in_loop
 async def test_it_takes_the_lane_and_no_head_is_checked_again(
-    body: bytes, monkeypatch: pytest.MonkeyPatch
+    body: bytes, slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running() as node:
         connection = await primed(node, post())
-        broker = SlowBroker(node)
+        broker = slow(node)
 
         def fail(*_: object) -> None:
             raise AssertionError("the head was checked before")
@@ -114,12 +96,12 @@ async def test_it_takes_the_lane_and_no_head_is_checked_again(
 
 
 @in_loop
-async def test_pipelined_requests_are_answered_in_order_and_the_socket_is_not_read_meanwhile() -> (
-    None
-):
+async def test_pipelined_requests_are_answered_in_order_and_the_socket_is_not_read_meanwhile(
+    slow: Slow,
+) -> None:
     async with running() as node:
         connection = await primed(node, post())
-        broker = SlowBroker(node)
+        broker = slow(node)
         connection.send(post(body=b"1") + post(body=b"2") + post(body=b"{"))
         await turns()
         assert [events[0].data for events in broker.asked] == [b"1"]
@@ -136,10 +118,10 @@ async def test_pipelined_requests_are_answered_in_order_and_the_socket_is_not_re
 
 
 @in_loop
-async def test_more_than_a_pipeline_is_refused_behind_the_answers_that_are_due() -> None:
+async def test_more_than_a_pipeline_is_refused_behind_the_answers_that_are_due(slow: Slow) -> None:
     async with running() as node:
         connection = await primed(node, post())
-        broker = SlowBroker(node)
+        broker = slow(node)
         connection.send(post() * 40)
         await turns()
         for number in range(17):
@@ -150,10 +132,12 @@ async def test_more_than_a_pipeline_is_refused_behind_the_answers_that_are_due()
 
 
 @in_loop
-async def test_a_connection_that_is_lost_meanwhile_gets_no_answer_and_the_event_is_stored() -> None:
+async def test_a_connection_that_is_lost_meanwhile_gets_no_answer_and_the_event_is_stored(
+    slow: Slow,
+) -> None:
     async with running() as node:
         connection = await primed(node, post())
-        broker = SlowBroker(node)
+        broker = slow(node)
         connection.send(post() * 2)
         await turns()
         before = connection.transport.written
@@ -166,10 +150,12 @@ async def test_a_connection_that_is_lost_meanwhile_gets_no_answer_and_the_event_
 
 
 @in_loop
-async def test_a_client_that_ends_its_half_meanwhile_is_answered_and_then_closed() -> None:
+async def test_a_client_that_ends_its_half_meanwhile_is_answered_and_then_closed(
+    slow: Slow,
+) -> None:
     async with running() as node:
         connection = await primed(node, post())
-        broker = SlowBroker(node)
+        broker = slow(node)
         connection.send(post())
         await turns()
         assert connection.protocol.eof_received()
@@ -180,10 +166,12 @@ async def test_a_client_that_ends_its_half_meanwhile_is_answered_and_then_closed
 
 
 @in_loop
-async def test_a_server_that_stops_says_that_it_does_not_know_whether_the_event_is_stored() -> None:
+async def test_a_server_that_stops_says_that_it_does_not_know_whether_the_event_is_stored(
+    slow: Slow,
+) -> None:
     async with running() as node:
         connection = await primed(node, post())
-        SlowBroker(node)
+        slow(node)
         connection.send(post())
         await turns()
         assert connection.protocol.last_call()
@@ -200,7 +188,7 @@ async def test_a_server_that_stops_says_that_it_does_not_know_whether_the_event_
 async def test_an_answer_waits_until_the_client_reads() -> None:
     async with running() as node:
         connection = await primed(node, post())
-        broker = SlowBroker(node)
+        broker = in_task(node)
         connection.send(post())
         await turns()
         assert not connection.protocol._requests._requests.backlogged, "its body is not kept"
@@ -212,10 +200,66 @@ async def test_an_answer_waits_until_the_client_reads() -> None:
 
 
 @in_loop
-async def test_a_server_that_stops_cuts_off_a_client_that_does_not_read() -> None:
+async def test_a_client_that_does_not_read_gets_one_answer_and_the_next_request_waits() -> None:
     async with running() as node:
         connection = await primed(node, post())
         broker = SlowBroker(node)
+        connection.send(post() + post())
+        await turns()
+        connection.protocol.pause_writing()
+        await broker.answer()
+        await broker.answer()
+        assert connection.transport.written.count(b"HTTP/1.1 201") == 2
+        connection.protocol.resume_writing()
+        await connection.created(3)
+
+
+@in_loop
+async def test_no_task_answers_it_and_an_answer_that_comes_twice_is_written_once() -> None:
+    async with running() as node:
+        connection = await primed(node, post())
+        broker = SlowBroker(node)
+        before = asyncio.all_tasks()
+        connection.send(post())
+        assert len(broker.asked) == 1, "it is asked within the read"
+        assert asyncio.all_tasks() == before
+        done = broker._answers[0]
+        await broker.answer()
+        done([Receipt(Position("e", 8), 0)])
+        assert connection.transport.written.count(b"HTTP/1.1 201") == 2
+        assert not [one for one in set[object](node.state.tasks) if isinstance(one, KnownPublish)]
+
+
+@in_loop
+async def test_a_fault_of_the_answer_ends_this_connection_and_a_fault_of_counting_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running() as node:
+        connection, other = await primed(node, post()), node.connect()
+        broker = SlowBroker(node)
+        connection.send(post())
+        other.send(post())
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(connection.transport, "write", fail)
+            await broker.answer()
+        assert connection.transport.aborted
+        with monkeypatch.context() as patch:
+            patch.setattr(node.app.hub, "answered", fail)
+            await broker.answer()
+        assert b"HTTP/1.1 500" in other.transport.written
+        assert not other.over
+        assert node.app.hub.faults.counts["publish"] == 2
+
+
+@in_loop
+async def test_a_server_that_stops_cuts_off_a_client_that_does_not_read() -> None:
+    async with running() as node:
+        connection = await primed(node, post())
+        broker = in_task(node)
         connection.send(post())
         await turns()
         connection.protocol.pause_writing()
@@ -228,10 +272,10 @@ async def test_a_server_that_stops_cuts_off_a_client_that_does_not_read() -> Non
 
 
 @in_loop
-async def test_an_event_with_a_key_has_that_key_and_one_behind_it_has_none() -> None:
+async def test_an_event_with_a_key_has_that_key_and_one_behind_it_has_none(slow: Slow) -> None:
     async with running() as node:
         connection = await primed(node, post("raw.a", EVENT, "Idempotency-Key: k1"))
-        broker = SlowBroker(node)
+        broker = slow(node)
         for headers in (["Idempotency-Key: k2"], [], []):
             connection.send(post("raw.a", EVENT, *headers))
             await turns()
@@ -240,12 +284,12 @@ async def test_an_event_with_a_key_has_that_key_and_one_behind_it_has_none() -> 
 
 
 @in_loop
-async def test_it_is_in_the_access_log_with_its_status() -> None:
+async def test_it_is_in_the_access_log_with_its_status(slow: Slow) -> None:
     lines: list[tuple[object, ...]] = []
     async with running({**CONFIG, "log": {"access": True}}) as node:
         connection = await primed(node, post())
         node.manager.access_log.write = lambda *line, **_: lines.append(line)  # type: ignore[method-assign]  # noted
-        broker = SlowBroker(node)
+        broker = slow(node)
         for outcome in (None, BrokerUnavailable("away")):
             connection.send(post())
             await turns()

@@ -11,6 +11,9 @@ from uvicorn.server import ServerState
 from eventhub.server.http.protocol import HttpProtocol, protocol_for
 from eventhub.server.http.request_handler import RequestHandler
 from eventhub.server.http.state import PARSING, TRANSITIONS, HttpState, HttpTrigger
+from eventhub.server.publish.fast_path import AcceptedHead
+from eventhub.server.publish.response import PublishResponse
+from eventhub.server.publish.waiting_publish import WaitingPublish
 from tests.harness.loop import in_loop
 from tests.harness.transport import RecordedTransport
 from tests.unit.server.connections.manager_builder import build
@@ -72,6 +75,23 @@ async def last_call(connection: Connection) -> None:
     connection.protocol.last_call()
 
 
+class Waits:
+    """A lane that knows each head, and whose broker never answers."""
+
+    def find(self, key: object) -> AcceptedHead:
+        request: Any = None
+        return AcceptedHead(request, 0)
+
+    def publish(self, *_: object) -> WaitingPublish:
+        return WaitingPublish(lambda outcome: PublishResponse(200, (), b""))
+
+
+async def whole_request(connection: Connection) -> None:
+    lane: Any = connection.protocol._requests._lane
+    lane._fast_path = Waits()
+    connection.protocol.data_received(GET)
+
+
 TO: dict[HttpState, tuple[Step, ...]] = {
     HttpState.START: (),
     HttpState.HEAD: (sends(GET[:20]),),
@@ -87,6 +107,7 @@ BY: dict[HttpTrigger, Step] = {
     HttpTrigger.REQUEST_BEGUN: sends(GET[:20]),
     HttpTrigger.HEAD_COMPLETE: sends(GET[20:]),
     HttpTrigger.REQUEST_COMPLETE: sends(b"{}"),
+    HttpTrigger.WHOLE_REQUEST: whole_request,
     HttpTrigger.ANSWERED: answer,
     HttpTrigger.LAST_CALL: last_call,
     HttpTrigger.STOPPED: half_close,

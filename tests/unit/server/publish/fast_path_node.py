@@ -7,6 +7,7 @@ from eventhub.auth.principal import ANYONE, Principal
 from eventhub.server.publish.fast_path import PublishFastPath
 from eventhub.server.publish.request import PublishRequest
 from eventhub.server.publish.response import PublishResponse
+from eventhub.server.publish.waiting_publish import WaitingPublish
 from tests.unit.server.connections.manager_builder import build
 
 EVENT = b'{"sender":"ana","text":"oi"}'
@@ -47,7 +48,7 @@ class Node:
         request: PublishRequest | None = None,
     ) -> PublishResponse:
         response = self.try_publish(body, key, request)
-        assert response is not None
+        assert isinstance(response, PublishResponse)
         return response
 
     def try_publish(
@@ -55,7 +56,7 @@ class Node:
         body: bytes = EVENT,
         key: bytes | None = None,
         request: PublishRequest | None = None,
-    ) -> PublishResponse | None:
+    ) -> PublishResponse | WaitingPublish | None:
         return self.fast_path.publish(request or self.request(), key, body)
 
 
