@@ -13,6 +13,7 @@ from eventhub.errors import EventHubError, InvalidFilter, InvalidToken
 from eventhub.events.builtin_payloads import ChatMessage, Reading
 from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.event import Event, Gap, HistoryPage, Last, NewEvent, Position, Start
+from eventhub.events.references import Reference
 from eventhub.events.schema import ModelSchema
 from eventhub.session.commands import Ref
 from eventhub.session.interfaces import Decided
@@ -52,7 +53,7 @@ class Nowhere:
 
     def abort(self) -> None: ...
 
-    def submit(self, ref: Ref, event: NewEvent) -> None: ...
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None: ...
 
 
 @dataclass

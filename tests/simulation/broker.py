@@ -35,6 +35,7 @@ REPEATED = 3
 class ModelBroker:
     """One node's side of the store (`Broker`). `wall` is the node's clock."""
 
+    offset_step = 1
     publish_now = publish_all_now = publish_later = None  # its store is slow
 
     def __init__(self, store: Store, node: str, context: Context, wall: Callable[[], int]) -> None:

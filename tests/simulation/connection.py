@@ -14,6 +14,7 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.references import Reference
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.session.commands import Ref
 from eventhub.session.interfaces import Decided, SessionLimits
@@ -191,8 +192,8 @@ class Connection:
         if not self.full and not self._closed:
             self._session.drained()
 
-    def submit(self, ref: Ref, event: NewEvent) -> None:
-        self._publishes.add(ref, event)
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None:
+        self._publishes.add(ref, event, reference)
 
     def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
         if not self._closed:

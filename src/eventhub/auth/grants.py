@@ -14,12 +14,14 @@ class Action(StrEnum):
     """What a principal does with a channel. `presence`: see the members, and be one.
 
     `publish` includes `signal`: who may store an event may also send one that is not stored.
+    `moderate`: edit and delete the events of others, for those who may publish.
     """
 
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
     PRESENCE = "presence"
     SIGNAL = "signal"
+    MODERATE = "moderate"
 
 
 class Grants:

@@ -50,17 +50,19 @@ class Principal:
         """Whether the client proved its identity."""
         return self.kind is not CredentialKind.ANONYMOUS
 
+    def may(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> bool:
+        """Whether an action is granted. `anyone` is as for `authorize`."""
+        return action in anyone or self.grants.allow(action, channel)
+
     def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
         """Check an action. `anyone` lists what every client may do in channels of this type.
 
         Raises Unauthorized for an anonymous client that needs a credential, Forbidden for a known
         principal without the grant.
         """
-        if action in anyone or self.grants.allow(action, channel):
+        if self.may(action, channel, anyone):
             return
-        if action is Action.SIGNAL and (
-            Action.PUBLISH in anyone or self.grants.allow(Action.PUBLISH, channel)
-        ):
+        if action is Action.SIGNAL and self.may(Action.PUBLISH, channel, anyone):
             return
         if not self.known:
             raise Unauthorized(
@@ -91,6 +93,7 @@ _PHRASES = {
     Action.PUBLISH: "publishing to",
     Action.PRESENCE: "presence in",
     Action.SIGNAL: "sending signals to",
+    Action.MODERATE: "moderating",
 }
 
 STRANGER = Principal(CredentialKind.ANONYMOUS, "", NOTHING)

@@ -44,6 +44,15 @@ class Broker(Protocol):
     Positions strictly increase per channel. An epoch exists even for an empty channel.
     """
 
+    @property
+    def offset_step(self) -> int:
+        """What offsets are multiples of, apart from a remainder that tells logs apart.
+
+        The multiple at or below the offset before an event is a position that `history` takes, and
+        that no event separates from this one.
+        """
+        ...
+
     on_signal: OnSignal
     """Gets the signals of subscribed channels while `run` runs, and does not raise. The owner sets
     it before `run`.

@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from eventhub.events.event import DELETED, NewEvent
+from eventhub.events.event import DELETED, REFERS, RELATION, NewEvent
 
 KEY_AGE = 600_000
 """Milliseconds for which a key is known."""
@@ -14,7 +14,9 @@ def data_digest(data: bytes) -> bytes:
 
 
 def event_digest(event: NewEvent) -> bytes:
-    """As `data_digest`, for an event or the deletion of a key."""
+    """As `data_digest`, for an event, which may refer to another, or the deletion of a key."""
+    if event.attributes and (target := event.attributes.get(REFERS)) is not None:
+        return data_digest(f"{event.attributes.get(RELATION)} {target} ".encode() + event.data)
     if event.attributes and (deleted := event.attributes.get(DELETED)) is not None:
         return data_digest(b"deleted " + deleted.encode())
     return data_digest(event.data)

@@ -49,6 +49,8 @@ class MemoryBroker:
     `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch.
     """
 
+    offset_step = 1
+
     def __init__(
         self,
         retention: Callable[[str], Retention],
@@ -58,8 +60,7 @@ class MemoryBroker:
         max_channels: int = 100_000,
         max_keys: int = 100_000,
     ) -> None:
-        self._retention = retention
-        self._clock = clock
+        self._retention, self._clock = retention, clock
         self._max_bytes, self._max_channels, self._max_keys = max_bytes, max_channels, max_keys
         self._epoch = secrets.token_hex(4)
         self._logs: dict[str, MemoryLog] = {}
@@ -68,8 +69,7 @@ class MemoryBroker:
         self._subscribed: dict[str, int] = {}
         # Where a new log begins: above every offset that a forgotten log of the same name reached.
         self._floor = 0
-        self._full_until = 0
-        self._ledger = Ledger()
+        self._full_until, self._ledger = 0, Ledger()
         self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
         self._deliver: Deliver = _ignore
         self._born: OnBirth = _ignore

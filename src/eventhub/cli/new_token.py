@@ -34,6 +34,7 @@ def new_token(
     subscribe: ChannelPatterns = None,
     presence: ChannelPatterns = None,
     signal: ChannelPatterns = None,
+    moderate: ChannelPatterns = None,
     lifetime: Annotated[str, typer.Option("--expires", help="Lifetime")] = "1h",
     key_id: Annotated[
         str | None,
@@ -57,6 +58,7 @@ def new_token(
         "publish": publish or [],
         "presence": presence or [],
         "signal": signal or [],
+        "moderate": moderate or [],
     }
     claims = _claims(subject, grants, lifetime, settings.auth.tokens)
     token = _sign(claims, key, signing_key, directory_of(file))

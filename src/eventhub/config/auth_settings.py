@@ -40,6 +40,11 @@ class KeySettings(Section):
         default=[],
         description="Channels to which it may send signals but publish nothing, as patterns",
     )
+    moderate: Patterns = Field(
+        default=[],
+        description="Channels where it may edit and delete the events of others, as patterns. "
+        "Needs publish as well",
+    )
     expires: Moment | None = Field(
         default=None,
         description="When it expires, such as 2027-01-31. By default, never",

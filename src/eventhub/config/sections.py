@@ -98,7 +98,7 @@ class ChannelSettings(Section):
     anonymous: Annotated[list[Action], BeforeValidator(split_commas)] = Field(
         default=[],
         description="What clients without a credential may do, where `auth` is configured: "
-        "subscribe, publish, presence, signal (which publish includes)",
+        "subscribe, publish, presence, signal (which publish includes), moderate",
     )
     rate: float | None = Field(
         default=None,

@@ -13,7 +13,11 @@ KEY, DELETED = "key", "deleted"
 """Stored attributes: the event's key, and the key that a deletion deletes (keys.py). No publisher
 can set them; events show them as `key` and `deleted`.
 """
-RESERVED = (KEY, DELETED, BY)
+REFERS, RELATION = "refers", "relation"
+"""Stored attributes: the event that this one is about, and how (references.py). Publishers do not
+set them among `attributes`; events show them as `refers` and `relation`.
+"""
+RESERVED = (KEY, DELETED, BY, REFERS, RELATION)
 """Stored attributes that events show as fields of their own, in this order."""
 ATTRIBUTE_LENGTH = 256
 OFFSET_END = 2**63

@@ -2,7 +2,7 @@
 
 import re
 
-from eventhub.errors import InvalidSince
+from eventhub.errors import InvalidRequest, InvalidSince
 from eventhub.events.event import (
     ABSENT,
     LATEST,
@@ -69,6 +69,16 @@ def _since_hint(text: str) -> str:
     if text.startswith((" ", "+")):
         return "; an age has no sign, and a + in an address is a space (%2B is one)"
     return "; a date or a time is not taken" if _DATE.match(text) else ""
+
+
+def parse_event_id(text: str, name: str) -> Position:
+    """Parse the id of an event. Raises InvalidRequest, which names the parameter `name`."""
+    position = _position(text)
+    if position is None or position.offset == 0:
+        raise InvalidRequest(
+            f"{name} is {text[:40]!r}; expected the id of an event, such as 'k3x9-41'"
+        )
+    return position
 
 
 def parse_expected(text: str) -> Position:

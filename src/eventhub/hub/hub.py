@@ -33,6 +33,7 @@ from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher
 from eventhub.hub.readings import readings
+from eventhub.hub.references import ReferringPublisher
 from eventhub.hub.selection_pages import SelectionPages
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics, Reading
@@ -62,6 +63,9 @@ class Hub:
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
+        self.references = ReferringPublisher(
+            self.publish, self.history, self.rejected, broker.offset_step
+        )
         self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
         self.filters = Filters()
         self.filter = self.filters.get

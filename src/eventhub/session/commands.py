@@ -44,7 +44,14 @@ Expected = Annotated[str, AfterValidator(_check_expected)]
 
 
 def content_details(fields: dict[str, Any]) -> list[dict[str, str]]:
-    """What is wrong unless an event has either `data`, or `deleted` with the key to delete."""
+    """What is wrong unless an event has either `data`, or `deleted` with the key to delete.
+
+    With the relation `delete`, it has neither.
+    """
+    if fields.get("relation") == "delete":
+        wrong = next((name for name in ("data", "deleted") if fields.get(name) is not None), None)
+        why = "expected neither data nor deleted: the event that is deleted is in refers"
+        return [{"pointer": f"/{wrong}", "message": why}] if wrong else []
     if "data" not in fields and "deleted" not in fields:
         return [{"pointer": "/data", "message": "Field required, or deleted with a key"}]
     if "data" in fields and "deleted" in fields:
@@ -145,6 +152,8 @@ class Publish(Command):
     attributes: Attributes | None = None
     if_match: Expected | None = None
     signal: bool = False
+    refers: str | None = None
+    relation: str | None = None
 
 
 class Auth(Command):

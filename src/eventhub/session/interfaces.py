@@ -9,6 +9,7 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, PayloadTooLarge
 from eventhub.events.channel_types import ChannelType, ChannelTypes
 from eventhub.events.event import NewEvent
+from eventhub.events.references import Reference
 from eventhub.events.signal import Signal
 from eventhub.filters.event_filter import EventFilter
 from eventhub.session.commands import Ref
@@ -117,8 +118,11 @@ class ChannelAccess(Protocol):
 class Submitter(Protocol):
     """The connection, which publishes the events of its client."""
 
-    def submit(self, ref: Ref, event: NewEvent) -> None:
-        """Publish in the order of the calls. `Session.published` gets each result."""
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None:
+        """Publish in the order of the calls, if the reference, where there is one, may be made.
+
+        `Session.published` gets each result.
+        """
         ...
 
 

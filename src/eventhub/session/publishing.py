@@ -7,21 +7,29 @@ from eventhub.errors import EventHubError, InvalidFrame
 from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.deletions import deletion
 from eventhub.events.event import NewEvent, with_author
+from eventhub.events.references import Reference, Relation, reference, with_reference
 from eventhub.events.signal import Signal
 from eventhub.events.since import parse_expected
 from eventhub.session.commands import Publish
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity
 
 
-def checked_event(command: Publish, channels: ChannelAccess, identity: ClientIdentity) -> NewEvent:
-    """The event of a command. Raises EventHubError."""
+def checked_event(
+    command: Publish, channels: ChannelAccess, identity: ClientIdentity
+) -> tuple[NewEvent, Reference | None]:
+    """The event of a command, and to which event it refers. Raises EventHubError."""
     try:
         channel_type = channels.types.resolve(command.channel)
         channel_type.admit(PublisherKind.CLIENT)
         principal = identity.principal
         principal.authorize(Action.PUBLISH, command.channel, channel_type.anonymous)
         identity.charge(channel_type)
-        return _new_event(command, channel_type, principal.author, channels.now())
+        referred = reference(
+            command.channel, channel_type, principal, command.refers, command.relation
+        )
+        if referred is None:
+            return _new_event(command, channel_type, principal.author, channels.now()), None
+        return _referring(command, channel_type, referred, channels.now()), referred
     except EventHubError as error:
         channels.rejected(command.channel, error)
         raise
@@ -41,6 +49,11 @@ def checked_signal(
             raise InvalidFrame(
                 "the publish message is a signal and has a key; expected no key, because a signal "
                 "is not stored and never repeated"
+            )
+        if command.refers is not None or command.relation is not None:
+            raise InvalidFrame(
+                "the publish message is a signal and has refers or relation; expected neither, "
+                "because a signal is not in the log"
             )
         if command.deleted is not None or command.if_match is not None:
             raise InvalidFrame(
@@ -71,6 +84,23 @@ def _new_event(
         return event
     channel_type.check_has_key("if_match")
     return event._replace(expected=parse_expected(command.if_match))
+
+
+def _referring(
+    command: Publish, channel_type: ChannelType, referred: Reference, now: int
+) -> NewEvent:
+    is_deletion = referred.relation is Relation.DELETE
+    if command.deleted is not None or (is_deletion and command.if_match is not None):
+        raise InvalidFrame(
+            "the publish message has refers, and deleted or if_match; expected one of them"
+        )
+    event = (
+        NewEvent(command.channel, b"null", now, with_author(_attributes(command), referred.author))
+        if is_deletion
+        else _new_event(command, channel_type, referred.author, now)
+    )
+    stored = with_reference(event.attributes, referred)
+    return event._replace(attributes=stored, key=command.key)
 
 
 def _attributes(command: Publish) -> dict[str, str]:

@@ -224,8 +224,8 @@ class Session:
         self._reply("updated", command.ref, {"channel": command.channel})
 
     def _publish(self, command: Publish) -> None:
-        event = checked_event(command, self._channels, self._identity)
-        self._submitter.submit(command.ref, event)
+        event, reference = checked_event(command, self._channels, self._identity)
+        self._submitter.submit(command.ref, event, reference)
 
     def _signal(self, command: Publish) -> None:
         """Send a signal. It is answered only if there is a `ref`."""

@@ -23,6 +23,7 @@ from eventhub.events.channel_types import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import NewEvent, Position
+from eventhub.events.references import Reference
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.events.signal import Signal
 from eventhub.filters.event_filter import EventFilter
@@ -185,7 +186,7 @@ class Client:
             self.guest,
         )
 
-    def submit(self, ref: Ref, event: NewEvent) -> None:
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None:
         self.submitted.append((ref, event))
 
     def send(self, **fields: Any) -> list[dict[str, Any]]:

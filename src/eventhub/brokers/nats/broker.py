@@ -16,6 +16,7 @@ from eventhub.brokers.nats.credentials import CredentialsUnusable
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.log_page import read_page
+from eventhub.brokers.nats.message import STAMPS
 from eventhub.brokers.nats.publish_batch import PublishBatch
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.signals import NatsSignals
@@ -55,6 +56,8 @@ class NatsBroker:
     """
 
     publish_now = publish_all_now = None  # it waits for its server
+
+    offset_step = STAMPS
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class RedisBroker:
 
     publish_now = publish_all_now = None  # it waits for its server
 
+    offset_step = 1
+
     def __init__(
         self,
         url: str,

@@ -69,6 +69,8 @@ class SqliteBroker:
 
     publish_now = publish_all_now = None  # it waits for its writer thread
 
+    offset_step = 1
+
     def __init__(
         self,
         path: Path,

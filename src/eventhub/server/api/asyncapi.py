@@ -8,6 +8,7 @@ from typing import Any
 
 from eventhub import __version__
 from eventhub.events.channel_types import NAME_LENGTH, ChannelType, ChannelTypes, PublisherKind
+from eventhub.events.references import Relation
 from eventhub.session.commands import COMMANDS
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -23,6 +24,7 @@ MEMBERS: dict[str, Any] = {"type": "array", "items": MEMBER}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
 ATTRIBUTES: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
+REFERENCE: dict[str, Any] = {"refers": POSITION, "relation": {"enum": list(Relation)}}
 FAULTS: dict[str, Any] = {
     "type": "array",
     "items": {"type": "object", "properties": {"pointer": TEXT, "message": TEXT}},
@@ -119,7 +121,7 @@ def _messages(types: Iterable[ChannelType]) -> tuple[dict[str, Any], dict[str, A
         data = {"$ref": _add(schemas, f"{name}.stored", schema.stored)}
         fields = {"channel": channel, "id": POSITION, "time": TIME, "data": data}
         messages[f"event-{name}"] = _message(
-            "event", fields, {"by": TEXT, "attributes": ATTRIBUTES}
+            "event", fields, {"by": TEXT, **REFERENCE, "attributes": ATTRIBUTES}
         )
         if channel_type.signals.publish:
             _add_signals(messages, schemas, channel_type, publish)

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 from starlette.types import ASGIApp
 
+from eventhub.events.references import Relation
 from eventhub.server.api.asgi_response import AsgiResponse
 from eventhub.server.api.openapi import MODELS, Batch, ChannelsBatch, Signaled, Stored
 from eventhub.server.api.parameters import Channel
@@ -43,6 +44,24 @@ SIGNAL_PARAMETER: dict[str, Any] = {
 }
 
 
+REFERENCE_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": "refers",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "The id of the event that this one edits or reacts to",
+    },
+    {
+        "name": "relation",
+        "in": "query",
+        "required": False,
+        "schema": {"enum": [Relation.EDIT, Relation.REACTION]},
+        "description": "What this event is to the one in refers; DELETE deletes it",
+    },
+]
+
+
 def add_publish_routes(api: FastAPI, publish: ASGIApp, to_channels: ASGIApp) -> None:
     """POST and PUT of a channel, which do the same, and POST of events of several channels."""
 
@@ -62,7 +81,7 @@ def add_publish_routes(api: FastAPI, publish: ASGIApp, to_channels: ASGIApp) -> 
             operation_id=f"{method.lower()}_events",
             openapi_extra={
                 "requestBody": _request_body(),
-                "parameters": [*_parameters(), SIGNAL_PARAMETER],
+                "parameters": [*_parameters(), *REFERENCE_PARAMETERS, SIGNAL_PARAMETER],
             },
             tags=["publish"],
         )

@@ -34,8 +34,10 @@ from eventhub.server.publish.endpoint import EVENTS_PER_GROUP
 from eventhub.server.publish.handling import (
     CHECK_ITEMS,
     DETAILED_REFUSALS,
+    PARAMETER,
     Handling,
     handling_of,
+    parameters_of,
     retryable,
     status_of,
 )
@@ -88,7 +90,9 @@ class ChannelsEndpoint:
             manager.origin_check.check(headers)
             media_type = media_type_of(headers)
             check_body_type(media_type, headers)
-            handling = handling_of(prefer_of(scope, headers), scope["query_string"])
+            handling = handling_of(
+                prefer_of(scope, headers), parameters_of(scope["query_string"], PARAMETER)
+            )
             decoder = ChannelItemDecoder(
                 manager,
                 principal,

@@ -188,6 +188,8 @@ class PublishEndpoint:
     async def _publish_batch(self, request: PublishRequest, body: bytes) -> PublishResponse:
         if request.decoder.expected is not None:
             raise request.precondition_of_many()
+        if request.reference is not None:
+            raise request.reference_of_many()
         rejected = partial(self._manager.hub.rejected, request.channel)
         decoded = await BatchDecoder(request, self._manager.fair_queue, rejected).decode(body)
         request.pay(len(decoded))

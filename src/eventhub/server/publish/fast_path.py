@@ -245,6 +245,7 @@ def _is_usual(request: PublishRequest) -> bool:
         _UNUSUAL.isdisjoint(request.headers)
         and not request.is_ndjson
         and not request.is_lenient
+        and request.reference is None
         and not request.is_cloudevent
         and request.media_type != b"multipart/form-data"
     )

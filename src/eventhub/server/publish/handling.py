@@ -4,6 +4,7 @@ A producer sends `Prefer: handling=…`, or the query parameter `handling`.
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -34,13 +35,13 @@ class Handling(StrEnum):
     """Always 200, for producers that would otherwise send all events again."""
 
 
-def handling_of(prefer: bytes | None, query: bytes) -> Handling:
+def handling_of(prefer: bytes | None, parameters: Mapping[str, str]) -> Handling:
     """The handling that a request asks for; its Prefer header wins over its query string.
 
     `prefer`: all Prefer headers, joined with commas. An unknown preference is ignored (RFC 7240,
-    2); an unknown query parameter raises InvalidRequest, as it is probably a typo.
+    2). Raises InvalidRequest for an unknown value of the query parameter.
     """
-    from_query = _from_query(query) if query else None
+    from_query = _from_query(parameters.get(PARAMETER))
     from_header = _from_header(prefer) if prefer is not None else None
     return from_header or from_query or Handling.STRICT
 
@@ -84,21 +85,33 @@ def _from_header(prefer: bytes) -> Handling | None:
     return None
 
 
-def _from_query(query: bytes) -> Handling | None:
+def _from_query(value: str | None) -> Handling | None:
+    if value is None:
+        return None
+    if value not in set(Handling):
+        raise InvalidRequest(f"{PARAMETER} is {value[:40]!r}; expected {' or '.join(Handling)}")
+    return Handling(value)
+
+
+def parameters_of(query: bytes, *known: str) -> dict[str, str]:
+    """The query parameters of a publish. Raises InvalidRequest for others than `known`.
+
+    An unknown one is probably a typo.
+    """
+    if not query:
+        return {}
     try:
         parameters = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise InvalidRequest("the query string is not percent-encoded UTF-8") from None
-    handling: Handling | None = None
+    found: dict[str, str] = {}
     for name, value in parameters:
-        if name != PARAMETER:
+        if name not in known:
             raise InvalidRequest(
-                f"the query parameter {name[:40]!r} is unknown; publishing takes {PARAMETER} "
-                "or signal"
+                f"the query parameter {name[:40]!r} is unknown; publishing takes "
+                f"{', '.join(known)} or signal"
             )
-        if handling is not None:
+        if name in found:
             raise InvalidRequest(f"the query parameter {name[:40]!r} is given more than once")
-        if value not in set(Handling):
-            raise InvalidRequest(f"{PARAMETER} is {value[:40]!r}; expected {' or '.join(Handling)}")
-        handling = Handling(value)
-    return handling
+        found[name] = value
+    return found

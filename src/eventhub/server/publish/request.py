@@ -12,11 +12,12 @@ from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.event import NewEvent, Receipt, with_author
+from eventhub.events.references import Reference, Relation, reference, with_reference
 from eventhub.hub.hub import Hub
 from eventhub.observability.tracing import PublishSpan, trace_id_of
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.decoder import EventDecoder
-from eventhub.server.publish.handling import Handling, handling_of
+from eventhub.server.publish.handling import PARAMETER, Handling, handling_of, parameters_of
 from eventhub.server.publish.headers import (
     NDJSON_TYPES,
     attributes_of,
@@ -54,6 +55,7 @@ class PublishRequest:
         "media_type",
         "method",
         "principal",
+        "reference",
         "sent_attributes",
     )
 
@@ -77,9 +79,13 @@ class PublishRequest:
         manager.origin_check.check(headers)
         self.media_type = media_type_of(headers)
         check_body_type(self.media_type, headers)
-        self.handling = handling_of(prefer_of(scope, headers), scope["query_string"])
+        parameters = parameters_of(scope["query_string"], PARAMETER, "refers", "relation")
+        self.handling = handling_of(prefer_of(scope, headers), parameters)
         self.key = idempotency_key_of(headers)
+        self.reference = self._reference(parameters) if parameters else None
         self.sent_attributes = with_author(attributes_of(headers), principal.author)
+        if self.reference is not None:
+            self.sent_attributes = with_reference(self.sent_attributes, self.reference)
         self.decoder = EventDecoder(
             self.channel,
             self.channel_type,
@@ -131,6 +137,31 @@ class PublishRequest:
             " the items of POST /v1/events"
         )
 
+    def _reference(self, parameters: Mapping[str, str]) -> Reference | None:
+        """The event that this one refers to. Raises InvalidRequest."""
+        found = reference(
+            self.channel,
+            self.channel_type,
+            self.principal,
+            parameters.get("refers"),
+            parameters.get("relation"),
+        )
+        if found is None:
+            return None
+        if found.relation is Relation.DELETE:
+            raise InvalidRequest(
+                "relation is delete; expected edit or reaction, or DELETE "
+                f"{PREFIX}{self.channel}?id=… for the deletion of an event"
+            )
+        if self.is_ndjson:
+            raise self.reference_of_many()
+        return found
+
+    @staticmethod
+    def reference_of_many() -> InvalidRequest:
+        """The error for several events with one reference."""
+        return InvalidRequest("refers is for one event; expected a single event")
+
     def pay(self, count: int) -> None:
         """Charge for this many events, stored or refused. Raises RateLimited, PayloadTooLarge."""
         if self.charge is not None:
@@ -141,9 +172,10 @@ class PublishRequest:
         self, hub: Hub, events: Sequence[NewEvent]
     ) -> Sequence[Receipt | EventHubError]:
         """Hand the events to the hub. Raises what the hub raises."""
-        return await (
-            hub.publish(events) if self._span is None else hub.publish(events, (self._span,))
-        )
+        traces = () if self._span is None else (self._span,)
+        if self.reference is not None:
+            return await hub.references.publish(events, [self.reference], traces)
+        return await hub.publish(events, traces)
 
     def begin_trace(self) -> None:
         """Open a span, if this publish is sampled. The events decoded from now on belong to it."""

@@ -13,6 +13,7 @@ from eventhub.common.concurrency import race
 from eventhub.delivery.encoding import EVENT_STREAM, LINES
 from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.events.event import NewEvent
+from eventhub.events.references import Reference
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.identity import ConnectionIdentity
 from eventhub.server.connections.liveness import Liveness, OutgoingBytes
@@ -143,7 +144,7 @@ class StreamResponse:
         """Cut the response off."""
         self._abort()
 
-    def submit(self, ref: Ref, event: NewEvent) -> None:
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None:
         """Never called: a stream hands no commands to its session."""
         raise Forbidden("a stream takes no events")
 

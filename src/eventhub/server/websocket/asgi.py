@@ -17,6 +17,7 @@ from eventhub.common.token_bucket import commands
 from eventhub.delivery.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.references import Reference
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.limit_errors import no_first_message, too_large
 from eventhub.server.connections.manager import ConnectionManager
@@ -131,9 +132,9 @@ class AsgiWebSocket:
         """Drop what is buffered. The ASGI server closes."""
         self._outbox.discard()
 
-    def submit(self, ref: Ref, event: NewEvent) -> None:
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None:
         """Publish an event of the client. `ref` is the client's name for the command."""
-        self._publish_queue.add(ref, event)
+        self._publish_queue.add(ref, event, reference)
         self._pause_or_resume_reading()
 
     async def _read(self, query: bytes, receive: Receive) -> None:

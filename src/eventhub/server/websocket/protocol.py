@@ -23,6 +23,7 @@ from eventhub.delivery.encoding import (
 )
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.events.event import NewEvent
+from eventhub.events.references import Reference
 from eventhub.server.connections.liveness import Liveness, outgoing
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
@@ -199,15 +200,14 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Input: the session
 
-    def submit(self, ref: Ref, event: NewEvent) -> None:
+    def submit(self, ref: Ref, event: NewEvent, reference: Reference | None = None) -> None:
         """Publish an event of the client. `ref` is the client's name for the command."""
         if self._publish_queue is None:
             assert self._session is not None  # which received the command
             fail = partial(self._manager.registry.fail, self)
-            self._publish_queue = PublishQueue(
-                self._manager.hub, self._published, fail, self._session.id
-            )
-        if not self._publish_queue.add(ref, event):
+            hub, session = self._manager.hub, self._session.id
+            self._publish_queue = PublishQueue(hub, self._published, fail, session)
+        if not self._publish_queue.add(ref, event, reference):
             self._reader.pause_or_resume()
 
     # Input: the reader

@@ -17,6 +17,7 @@ from eventhub.server.publish.handling import (
     Handling,
     handling_of,
     is_event_fault,
+    parameters_of,
     retryable,
     status_of,
 )
@@ -36,7 +37,7 @@ from eventhub.server.publish.handling import (
     ],
 )
 def test_a_preference_for_lenient_handling_is_understood(prefer: bytes) -> None:
-    assert handling_of(prefer, b"") is Handling.LENIENT
+    assert handling_of(prefer, {}) is Handling.LENIENT
 
 
 @pytest.mark.parametrize(
@@ -58,14 +59,15 @@ def test_a_preference_for_lenient_handling_is_understood(prefer: bytes) -> None:
     ],
 )
 def test_anything_else_is_ignored(prefer: bytes | None) -> None:
-    assert handling_of(prefer, b"") is Handling.STRICT
+    assert handling_of(prefer, {}) is Handling.STRICT
 
 
 def test_the_query_string_counts_without_a_header() -> None:
-    assert handling_of(None, b"handling=lenient") is Handling.LENIENT
-    assert handling_of(b"respond-async", b"handling=lenient") is Handling.LENIENT
-    assert handling_of(b"handling=strict", b"handling=lenient") is Handling.STRICT
-    assert handling_of(None, b"handling=strict") is Handling.STRICT
+    lenient = {"handling": "lenient"}
+    assert handling_of(None, lenient) is Handling.LENIENT
+    assert handling_of(b"respond-async", lenient) is Handling.LENIENT
+    assert handling_of(b"handling=strict", lenient) is Handling.STRICT
+    assert handling_of(None, {"handling": "strict"}) is Handling.STRICT
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_the_query_string_counts_without_a_header() -> None:
 )
 def test_a_parameter_that_is_wrong_or_unknown_is_an_error(query: bytes, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        handling_of(None, query)
+        handling_of(None, parameters_of(query, "handling"))
 
 
 STRICT, LENIENT = Handling.STRICT, Handling.LENIENT
