@@ -105,3 +105,18 @@ def test_a_deletion_and_a_test_of_the_newest_are_published(run: Evaluate) -> Non
         },
     ]  # fmt: skip
     assert (found["code"], found["id"]) == ("precondition_failed", "k-5")
+
+
+def test_an_event_that_refers_to_another_is_published_with_its_relation(run: Evaluate) -> None:
+    sent = run("""
+        const { hub, socket } = await start();
+        socket().hello();
+        hub.publish("a.b", 1, { refers: "k-4", relation: "edit", key: "one" });
+        hub.publish("a.b", null, { refers: "k-4", relation: "delete", key: "two" });
+        return socket().sent;
+    """)
+    common = {"type": "publish", "channel": "a.b", "refers": "k-4"}
+    assert sent == [
+        {**common, "ref": 1, "data": 1, "relation": "edit", "key": "one"},
+        {**common, "ref": 2, "data": None, "relation": "delete", "key": "two"},
+    ]

@@ -183,7 +183,7 @@ export class EventHub {
     return Array.from({ length: 4 }, part).join("-");
   }
 
-  #publish(channel, content, { key = this.newKey(), ifMatch, attributes } = {}) {
+  #publish(channel, content, { key = this.newKey(), ifMatch, ...options } = {}) {
     const { state, reason } = this.status;
     if (state === "stopped") return Promise.reject(stopped(reason));
     const limit = this.#options.outstanding;
@@ -192,7 +192,7 @@ export class EventHub {
       return Promise.reject(new EventHubError("queue_full", fault));
     }
     const ref = this.#nextRef();
-    const message = { type: "publish", ref, channel, ...content, key, attributes };
+    const message = { type: "publish", ref, channel, ...options, ...content, key };
     const published = this.#publishes.add({ ...message, if_match: ifMatch });
     if (state === "open") this.#publishes.send(ref);
     return published;

@@ -20,6 +20,9 @@ export interface Event<T = unknown> {
   key?: string;
   /** This key is deleted; `data` is null. */
   deleted?: string;
+  /** The event that this one edits, deletes or reacts to, by its id. */
+  refers?: string;
+  relation?: "edit" | "delete" | "reaction";
   attributes?: Record<string, string>;
   /** The publisher's principal, if it had a credential. */
   by?: string;
@@ -75,6 +78,9 @@ export interface PublishOptions {
   /** Publish only if this id is the newest of its key, or `none`: only if the key has no event. */
   ifMatch?: string;
   attributes?: Record<string, string>;
+  /** The event that this one edits, deletes (its data is null then) or reacts to, by its id. */
+  refers?: string;
+  relation?: "edit" | "delete" | "reaction";
 }
 
 export interface EventsOptions {

@@ -8,7 +8,10 @@ import typer
 from eventhub.cli.output import refuse
 from eventhub.events.since import parse_age
 
-GRANT_HINT = "grant it something with --publish, --subscribe, --presence, --signal or --moderate and a pattern"
+GRANT_HINT = (
+    "grant it something with --publish, --subscribe, --presence, --signal or --moderate, and a"
+    " channel pattern"
+)
 
 ChannelPatterns = Annotated[
     list[str] | None, typer.Option(help="Channel pattern to grant; may be repeated")

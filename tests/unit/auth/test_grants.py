@@ -138,7 +138,8 @@ def test_nothing_and_everything() -> None:
 
 
 def test_the_actions_have_the_names_that_tokens_and_settings_use() -> None:
-    assert [str(action) for action in Action] == ["subscribe", "publish", "presence", "signal"]
+    names = ["subscribe", "publish", "presence", "signal", "moderate"]
+    assert [str(action) for action in Action] == names
 
 
 def test_what_marks_the_end_of_a_pattern_is_part_of_no_channel() -> None:

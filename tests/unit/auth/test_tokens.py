@@ -42,6 +42,7 @@ def test_a_valid_token_gives_its_principal(algorithm: str, key_id: str | None) -
         Action.PUBLISH: (),
         Action.PRESENCE: (),
         Action.SIGNAL: (),
+        Action.MODERATE: (),
     }
     assert not found.operator
 
