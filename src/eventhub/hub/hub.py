@@ -53,8 +53,7 @@ class Hub:
     ) -> None:
         machine = machine or Machine()
         self.types = types
-        self.metrics = metrics
-        self.faults = metrics.faults
+        self.metrics, self.faults = metrics, metrics.faults
         self.tracing = None if tracing is None else GuardedTracing(tracing, self.faults)
         self._broker = broker
         self._publishes_now = broker.publish_now is not None
@@ -63,9 +62,7 @@ class Hub:
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
-        self.references = ReferringPublisher(
-            self.publish, self.history, self.rejected, broker.offset_step
-        )
+        self.references = ReferringPublisher(self, broker.offset_step)
         self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
         self.filters = Filters()
         self.filter = self.filters.get
@@ -89,8 +86,7 @@ class Hub:
         Only an error of the broker's task ends the hub, and so the node, because nothing can be
         promised without the broker. All other work goes through `spawn`.
         """
-        nodes, kept = self.nodes, self.faults.kept
-        broker, feeds = self._broker, self.feeds
+        nodes, kept, broker, feeds = self.nodes, self.faults.kept, self._broker, self.feeds
         serving = broker.run(feeds.deliver, feeds.gap, nodes.on_message, self.patterns.born)
         broker.on_signal = feeds.signal
         try:

@@ -1,33 +1,36 @@
 """Publishes events that refer to others, after it has looked those up."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from eventhub.errors import EventHubError
 from eventhub.events.event import HistoryPage, NewEvent, Position, Receipt, Start
 from eventhub.events.references import Reference
 from eventhub.observability.tracing import PublishSpan
 
-Publish = Callable[
-    [Sequence[NewEvent], Sequence[PublishSpan]], Awaitable[Sequence[Receipt | EventHubError]]
-]
-"""`Hub.publish`."""
-History = Callable[[str, Start, int], Awaitable[HistoryPage]]
-"""`Hub.history`."""
+class Log(Protocol):
+    """What is asked of the hub (`Hub`)."""
+
+    async def publish(
+        self, events: Sequence[NewEvent], traces: Sequence[PublishSpan] = ()
+    ) -> Sequence[Receipt | EventHubError]:
+        """Store and announce events. Returns a result for each."""
+        ...
+
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
+        """A page of a channel's log."""
+        ...
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        """An event was rejected."""
+        ...
 
 
 class ReferringPublisher:
-    """`rejected(channel, error)` is told of each event that is refused. `step`: that of offsets."""
+    """`step`: that of the offsets of the broker."""
 
-    def __init__(
-        self,
-        publish: Publish,
-        history: History,
-        rejected: Callable[[str, EventHubError], None],
-        step: int,
-    ) -> None:
-        self._publish = publish
-        self._history = history
-        self._rejected = rejected
+    def __init__(self, log: Log, step: int) -> None:
+        self._log = log
         self._step = step
 
     async def publish(
@@ -42,7 +45,7 @@ class ReferringPublisher:
             for event, reference in zip(events, references, strict=True)
         ]
         allowed = [event for event, fault in zip(events, faults, strict=True) if fault is None]
-        stored = iter(await self._publish(allowed, traces) if allowed else ())
+        stored = iter(await self._log.publish(allowed, traces) if allowed else ())
         return [next(stored) if fault is None else fault for fault in faults]
 
     async def _fault(self, channel: str, reference: Reference) -> EventHubError | None:
@@ -50,10 +53,10 @@ class ReferringPublisher:
         epoch, offset = reference.target
         try:
             before = (offset - 1) // self._step * self._step
-            page = await self._history(channel, Position(epoch, before), 1)
+            page = await self._log.history(channel, Position(epoch, before), 1)
             found = (event for event in page.events if event.position == reference.target)
             reference.check(channel, next(found, None))
         except EventHubError as error:
-            self._rejected(channel, error)
+            self._log.rejected(channel, error)
             return error.without_traceback()
         return None
