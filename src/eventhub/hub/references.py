@@ -8,6 +8,7 @@ from eventhub.events.event import HistoryPage, NewEvent, Position, Receipt, Star
 from eventhub.events.references import Reference
 from eventhub.observability.tracing import PublishSpan
 
+
 class Log(Protocol):
     """What is asked of the hub (`Hub`)."""
 
