@@ -1,12 +1,14 @@
 """Members with data, over every transport."""
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.harness.clients import WsClient, http, ndjson, sse
+from tests.harness.clients import Message, WsClient, http, ndjson, sse
 from tests.harness.eventhub import EventHubServer
 from tests.integration.auth_servers import (  # noqa: F401
     Channel,
@@ -69,6 +71,79 @@ def test_an_address_gives_the_data_of_a_member(
                 next(iter(stream))
                 assert watcher.until("join")["member"] == {"id": "ana", "data": HERE}
         assert watcher.until("leave")["member"] == {"id": "ana", "data": HERE}
+
+
+@pytest.mark.parametrize("transport", ["ws", "sse", "ndjson", "several"])
+def test_an_address_asks_for_the_members_and_their_changes(
+    lane_hub: EventHubServer, channel: Channel, transport: str
+) -> None:
+    room, other = channel("chat"), f"{channel('chat')}x"
+    with ExitStack() as stack:
+        if transport == "ws":
+            client = stack.enter_context(
+                WsClient(f"{lane_hub.ws_url}?channel={room}&presence=true")
+            )
+            messages = iter(client.receive, None)
+            assert next(messages)["type"] == "hello"
+        elif transport == "ndjson":
+            address = f"{lane_hub.url}/v1/channels/{room}/ndjson?presence=true"
+            messages = stack.enter_context(ndjson(address))
+        else:
+            several = f"&channel={other}" * (transport == "several")
+            address = f"{lane_hub.url}/v1/sse?channel={room}{several}&presence=true"
+            blocks = stack.enter_context(sse(address))
+            messages = (block.message for block in blocks if block.message)
+        begun = next(messages)
+        assert (begun["count"], begun["members"]) == (0, [])
+        ana = stack.enter_context(WsClient(lane_hub.ws_url))
+        ana.subscribe(room, member={"id": "ana", "data": HERE})
+        assert until("join", messages)["member"] == {"id": "ana", "data": HERE}
+        ana.send(type="update", channel=room, data=AWAY)
+        assert until("update", messages)["member"] == {"id": "ana", "data": AWAY}
+        ana.send(type="unsubscribe", channel=room)
+        assert until("leave", messages)["member"]["id"] == "ana"
+
+
+def until(kind: str, messages: Iterator[Message]) -> Message:
+    return next(message for message in messages if message["type"] == kind)
+
+
+@pytest.mark.parametrize("transport", ["ws", "sse", "ndjson"])
+def test_the_members_of_a_pattern_are_counted(
+    lane_hub: EventHubServer, channel: Channel, transport: str
+) -> None:
+    room = channel("chat")
+    pattern, below = f"{room}.>", [f"{room}.{name}" for name in "ab"]
+    with ExitStack() as stack:
+        if transport == "ws":
+            client = stack.enter_context(WsClient(lane_hub.ws_url))
+            begun = client.subscribe(pattern, presence="count")
+            messages = iter(client.receive, None)
+        else:
+            address = f"{lane_hub.url}/v1/{transport}?channel={pattern}&presence=count"
+            if transport == "ndjson":
+                messages = stack.enter_context(ndjson(address))
+            else:
+                blocks = stack.enter_context(sse(address))
+                messages = (block.message for block in blocks if block.message)
+            begun = next(messages)
+        assert (begun["count"], "members" in begun) == (0, False)
+        ana = stack.enter_context(WsClient(lane_hub.ws_url))
+        for name in below:
+            ana.subscribe(name, member="ana")
+        message = until("presence", messages)
+        if message["count"] == 1:
+            message = until("presence", messages)
+        assert message == {"type": "presence", "channel": pattern, "count": 2}
+
+
+@pytest.mark.parametrize("transport", ["sse", "ndjson"])
+@pytest.mark.parametrize("presence", ["", "yes", "true&presence=true"])
+def test_a_malformed_presence_in_an_address_is_refused(
+    hub: EventHubServer, channel: Channel, transport: str, presence: str
+) -> None:
+    address = f"{hub.url}/v1/channels/{channel('chat')}/{transport}?presence={presence}"
+    assert http.get(address).json()["code"] == "invalid_request"
 
 
 @pytest.mark.parametrize("transport", ["sse", "ndjson"])

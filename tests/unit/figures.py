@@ -4,6 +4,7 @@ MILLISECONDS = 0.001
 Factor = str | float
 """A constant's name below `eventhub`, or a number."""
 FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
+    "channels of which is remembered": {"10,000": ("presence.counts:KNOWN_CHANNELS",)},
     "connections of a process": {"512": ("server.security.connection_limits:RESERVE",)},
     "connections to a full node": {
         "16": ("server.security.connection_limits:HEALTH_PROBES",),

@@ -8,6 +8,7 @@ from eventhub.delivery.subscriber import (
     Subscriber,
     SubscriberState,
     SubscriptionStart,
+    Watching,
 )
 from eventhub.events.event import LATEST, Since
 from eventhub.filters.event_filter import EventFilter
@@ -46,10 +47,13 @@ class PatternSubscriber(Subscriber):
         writer: ConnectionWriter,
         begun: Callable[[Subscriber, dict[str, Any]], None],
         *,
+        watching: Watching = False,
         session: str = "",
         filter_: EventFilter | None = None,
     ) -> None:
-        super().__init__(pattern, LATEST, writer, _ignore, session=session, filter_=filter_)
+        super().__init__(
+            pattern, LATEST, writer, _ignore, watching=watching, session=session, filter_=filter_
+        )
         self.begins = since
         self.begun: Callable[[Subscriber, dict[str, Any]], None] | None = begun
         self.parts: dict[str, ChannelPart] = {}

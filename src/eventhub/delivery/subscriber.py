@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.filtering import FilteredEncoding
@@ -45,6 +45,10 @@ class ConnectionWriter(Protocol):
         ...
 
 
+Watching = bool | Literal["count"]
+"""Whether a subscriber gets the members, or their number, and every change."""
+
+
 class SubscriptionStart(NamedTuple):
     """Where a subscription begins.
 
@@ -74,8 +78,8 @@ class Subscriber:
     """One subscriber of one channel.
 
     `started` is called once, before anything of the channel is written. `member` is its id in
-    presence, "" when it has none. `watching`: it gets the changes of presence. `session` names its
-    connection in logs. `filter_`: it gets the events that match.
+    presence, "" when it has none. `watching`: it gets the changes of presence, or of the number of
+    members. `session` names its connection in logs. `filter_`: it gets the events that match.
     """
 
     __slots__ = (
@@ -101,7 +105,7 @@ class Subscriber:
         started: Callable[["Subscriber", SubscriptionStart], None],
         member: str = "",
         *,
-        watching: bool = False,
+        watching: Watching = False,
         session: str = "",
         filter_: EventFilter | None = None,
     ) -> None:

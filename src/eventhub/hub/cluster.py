@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from eventhub.common.machine import Machine
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import BrokerUnavailable, RateLimited
+from eventhub.presence.counts import CountWatchers
 from eventhub.presence.member_data import PresenceChange
 from eventhub.presence.notifier import PresenceWatchers
 from eventhub.presence.roster import Roster
@@ -57,6 +59,7 @@ class Cluster:
         self._news = asyncio.Event()
         """Set while something is due to be sent to watchers."""
         self._watchers = PresenceWatchers(self._roster, self._news.set, serving_failed)
+        self._counts = CountWatchers(self._roster, self._news.set, serving_failed)
         self._update_rates: dict[Subscriber, TokenBucket] = {}
         """Of subscribers that have updated their member."""
         self._listeners: dict[bytes, OnMessage] = {}
@@ -151,13 +154,19 @@ class Cluster:
         """The members as message fields. Changes are written to the subscriber from now on."""
         return self._watchers.add(subscriber)
 
+    def watch_count(self, subscriber: Subscriber) -> dict[str, Any]:
+        """The number of members of a channel or pattern. Changes are written from now on."""
+        return self._counts.add(subscriber)
+
     def drained(self, subscriber: Subscriber) -> None:
         """A subscriber's writer has room again."""
         self._watchers.drained(subscriber)
+        self._counts.drained(subscriber)
 
     def unwatch(self, subscriber: Subscriber) -> None:
         """Tell a subscriber nothing more."""
         self._watchers.discard(subscriber)
+        self._counts.discard(subscriber)
 
     async def attend(self) -> None:
         """Broadcast the changes of this node, and forget silent nodes, until cancelled."""
@@ -177,7 +186,7 @@ class Cluster:
     async def notify(self) -> None:
         """Tell watchers of changes, and leave most of the core free, until cancelled."""
         while True:
-            if not self._watchers.due:
+            if not (self._watchers.due or self._counts.due):
                 self._news.clear()
                 await self._news.wait()
             await asyncio.sleep(GATHER_SECONDS)
@@ -188,7 +197,8 @@ class Cluster:
 
     async def _tell_watchers(self) -> None:
         begin = self._monotonic()
-        for _ in self._watchers.flush(self._monotonic()):
+        now = self._monotonic()
+        for _ in chain(self._watchers.flush(now), self._counts.flush(now)):
             if (took := self._monotonic() - begin) > TURN_SECONDS:
                 await asyncio.sleep(REST * took)
                 begin = self._monotonic()
@@ -196,11 +206,12 @@ class Cluster:
     def _tell(self, changes: list[PresenceChange]) -> None:
         for change in changes:
             self._watchers.on_change(change)
+            self._counts.on_change(change)
 
     def _note(self, change: PresenceChange) -> None:
         """A member elsewhere has changed. An error must not end the broker's task."""
         try:
-            self._watchers.on_change(change)
+            self._tell([change])
         except Exception as error:
             self._faults.note("presence", error, channel=change.channel)
 

@@ -260,10 +260,12 @@ class Hub:
             self.nodes.drained(subscriber)
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
-        """The members of a subscriber's channel as message fields.
+        """The members of a subscriber's channel as message fields, or only their number.
 
         From now on the subscriber gets every change.
         """
+        if subscriber.watching == "count":
+            return self.nodes.watch_count(subscriber)
         if self.types.resolve(subscriber.channel).presence:
             return self.nodes.watch(subscriber)
         return {"count": 0, "members": []}

@@ -75,6 +75,13 @@ Positions = Annotated[
 """A `since` for every channel, or one for each channel of a pattern."""
 
 
+Presence = Annotated[
+    Annotated[bool, Tag("members")] | Annotated[Literal["count"], Tag("count")],
+    Discriminator(lambda value: "count" if isinstance(value, str) else "members"),
+]
+"""Whether to send the members, or their number, and every change."""
+
+
 class Member(BaseModel):
     """A member with its data, which the other clients see."""
 
@@ -104,7 +111,7 @@ class Subscribe(Command):
     channel: str
     since: Positions | None = None
     more: bool = False
-    presence: bool = False
+    presence: Presence = False
     member: (
         Annotated[
             Annotated[MemberId, Tag("id")] | Annotated[Member, Tag("object")],

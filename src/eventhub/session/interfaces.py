@@ -83,7 +83,10 @@ class ChannelAccess(Protocol):
         ...
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
-        """The channel's members as message fields. Changes are written from now on."""
+        """The channel's members as message fields, or their number if it watches that.
+
+        Changes are written from now on.
+        """
         ...
 
     def congested(self, subscriber: Subscriber) -> None:

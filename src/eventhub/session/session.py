@@ -14,6 +14,7 @@ from eventhub.delivery.subscriber import (
     ConnectionWriter,
     Subscriber,
     SubscriberState,
+    Watching,
 )
 from eventhub.errors import (
     EventHubError,
@@ -249,7 +250,7 @@ class Session:
 
     # Authentication
 
-    def _authorize(self, channel: str, member: str, *, presence: bool) -> None:
+    def _authorize(self, channel: str, member: str, *, presence: Watching) -> None:
         """Raises EventHubError."""
         principal = self._identity.principal
         authorize(self._channels.types, principal, channel, member, presence=presence)

@@ -6,7 +6,7 @@ from typing import Any
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
-from eventhub.delivery.subscriber import ConnectionWriter, Subscriber
+from eventhub.delivery.subscriber import ConnectionWriter, Subscriber, Watching
 from eventhub.errors import InvalidChannel, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH, ChannelTypes, parse_pattern
 from eventhub.events.event import LATEST, Position, Since
@@ -20,14 +20,14 @@ Began = Callable[[Subscriber, dict[str, Any], Position | None], None]
 
 
 def authorize(
-    types: ChannelTypes, principal: Principal, channel: str, member: str, *, presence: bool
+    types: ChannelTypes, principal: Principal, channel: str, member: str, *, presence: Watching
 ) -> None:
     """Check a subscription to a channel or a pattern. Raises EventHubError."""
     anyone = _anonymous(types, channel)
-    if (presence or member) and is_pattern(channel):
+    if (presence is True or member) and is_pattern(channel):
         raise InvalidChannel(
             f"channel is the pattern {channel!r}; expected one channel, such as 'chat.lobby', "
-            "for member and presence"
+            "for member and presence; presence may be 'count' for a pattern"
         )
     principal.authorize(Action.SUBSCRIBE, channel, anyone)
     if presence or member:
@@ -62,6 +62,7 @@ def new_subscriber(
             since,
             writer,
             lambda subscriber, fields: began(subscriber, fields, None),
+            watching=command.presence,
             session=session,
             filter_=filter_,
         )

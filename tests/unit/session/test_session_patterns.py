@@ -100,7 +100,8 @@ def test_a_since_is_for_all_channels_or_for_each(since: object, expected: object
         ("chat.a*", {}, "invalid_channel", "expected a channel pattern"),
         ("cat.*", {}, "unknown_channel", "did you mean 'chat'"),
         ("chat.*", {"member": "ana"}, "invalid_channel", "expected one channel"),
-        ("chat.*", {"presence": True}, "invalid_channel", "expected one channel"),
+        ("chat.*", {"presence": True}, "invalid_channel", "presence may be 'count'"),
+        ("chat.*", {"presence": "counts"}, "invalid_frame", "/presence: "),
         ("chat.*", {"since": "soon"}, "invalid_since", "since is 'soon'"),
         ("chat.*", {"since": {"chat.a": "soon"}}, "invalid_since", "since of 'chat.a' is 'soon'"),
         ("chat.*", {"since": {"free.a": "k-1"}}, "invalid_since", "'free.a', which does not fit"),
@@ -205,3 +206,20 @@ def test_a_part_is_kept_for_those_only_who_may_subscribe() -> None:
     asking = client(guest)
     fields = {"since": {"chat.a": "k-1"}, "more": True}
     assert refused(asking, "chat.*", **fields)[0] == "forbidden"
+
+
+def test_the_number_of_members_of_a_pattern_needs_the_grant_presence_for_all_of_it() -> None:
+    def granted(*patterns: str) -> Grants:
+        return Grants({Action.SUBSCRIBE: ("chat.>",), Action.PRESENCE: patterns})
+
+    ana = Principal(CredentialKind.TOKEN, "ana", granted("chat.>"))
+    guest = Guest(ana)
+    asking = client(guest)
+    (reply,) = asking.send(type="subscribe", channel="chat.*", presence="count")
+    assert reply["type"] == "subscribed"
+    assert asking.node.subscribers["chat.*"].watching == "count"
+    few = client(Guest(replace(ana, grants=granted("chat.a"))))
+    assert refused(few, "chat.*", presence="count")[0] == "forbidden"
+    guest.known["less"] = replace(ana, grants=granted("chat.a"))
+    (_, ended) = asking.send(type="auth", token="less")
+    assert (ended["type"], ended["reason"]) == ("unsubscribed", "forbidden")

@@ -117,10 +117,15 @@ def _add_websocket(api: FastAPI, manager: ConnectionManager) -> None:
 
 
 def _parameters() -> tuple[dict[str, Any], ...]:
-    """`since`, `member`, `member_data`, `lastEventId` and `channel` for the OpenAPI document."""
+    """The parameters of streams for the OpenAPI document; `channel` is the last one."""
     text = {"type": "string"}
     since = _parameter("since", text | {"default": "latest"}, "Where to begin")
     member = _parameter("member", text, "The id in presence")
+    presence = _parameter(
+        "presence",
+        text | {"enum": ["true", "false", "count"], "default": "false"},
+        "Whether to send the members, or their number, and every change",
+    )
     data = _parameter("member_data", text, "The member's data: a JSON object")
     where = _parameter("where", text, 'A filter in CEL, such as data.level == "error"')
     last_event_id = _parameter(
@@ -134,10 +139,10 @@ def _parameters() -> tuple[dict[str, Any], ...]:
         "required": True,
         "schema": {"type": "array", "items": text},
     }
-    return since, member, data, where, last_event_id, channels
+    return since, presence, member, data, where, last_event_id, channels
 
 
-def _parameter(name: str, schema: dict[str, str], description: str) -> dict[str, Any]:
+def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",

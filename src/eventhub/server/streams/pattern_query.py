@@ -35,6 +35,7 @@ class PatternQuery:
         self._command = Subscribe(
             type="subscribe",
             channel=_only_pattern(self.channels),
+            presence=parameters.presence,
             member=parameters.member_with_data(),
             where=parameters.where,
         )
@@ -49,7 +50,7 @@ class PatternQuery:
     ) -> None:
         """Find out where to begin, if the principal may subscribe. Raises EventHubError."""
         command = self._command
-        authorize(types, principal, command.channel, command.member_id, presence=False)
+        authorize(types, principal, command.channel, command.member_id, presence=command.presence)
         selection = selection_of([command.channel])
         self._begin = await begin_of(selection, self._since, self._resumed_from, journals)
 

@@ -4,6 +4,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from eventhub.common.strict_json import parse
+from eventhub.delivery.subscriber import Watching
 from eventhub.errors import InvalidJson, InvalidRequest, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH
 from eventhub.events.event import LATEST, Position, Since
@@ -17,7 +18,8 @@ CACHE_BUSTERS = ("_", "r")
 """Parameters with a random number, which are ignored. Polyfills of EventSource add them: old
 versions of Yaffle's, and polyfills that use jQuery.
 """
-
+KNOWN = "since, member, member_data, where, presence"
+"""Parameters of every stream."""
 
 REMEMBERED, REMEMBERED_BYTES = 256, 256
 """Query strings of WebSockets that are remembered, and the longest of them."""
@@ -41,7 +43,13 @@ class StreamQuery:
         self.channels = [channel] if channel else parameters.channels
         member = parameters.member_with_data()
         self._commands = [
-            Subscribe(type="subscribe", channel=name, member=member, where=parameters.where)
+            Subscribe(
+                type="subscribe",
+                channel=name,
+                presence=parameters.presence,
+                member=member,
+                where=parameters.where,
+            )
             for name in self.channels
         ]
         self._sinces, self._otherwise = _parse_since(parameters.since, "since")
@@ -111,6 +119,7 @@ class StreamParameters:
         self.member: str | None = None
         self.member_data: str | None = None
         self.where: str | None = None
+        self.presence: Watching = False
         self.last_event_id = ""
         seen: set[str] = set()
         for name, value in _fields(query):
@@ -125,7 +134,9 @@ class StreamParameters:
                     self.member_data = value
                 case "where" if name not in seen:
                     self.where = value
-                case "since" | "member" | "member_data" | "where":
+                case "presence" if name not in seen:
+                    self.presence = _presence(value)
+                case "since" | "member" | "member_data" | "where" | "presence":
                     raise InvalidRequest(
                         f"{name} is given more than once; expected one, which is a cursor if the"
                         " channels have different positions"
@@ -137,7 +148,7 @@ class StreamParameters:
                 case _ if is_event_source and name in CACHE_BUSTERS:
                     pass
                 case _:
-                    known = "channel, " * takes_channels + "since, member, member_data, where"
+                    known = "channel, " * takes_channels + KNOWN
                     raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
             seen.add(name)
         if self.member is not None and not 1 <= len(self.member) <= MEMBER_LENGTH:
@@ -160,6 +171,17 @@ class StreamParameters:
                 f"member_data is a JSON {json_kind(data)}; expected an object, percent-encoded"
             )
         return Member(id=self.member, data=data)
+
+
+def _presence(value: str) -> Watching:
+    match value:
+        case "true":
+            return True
+        case "false":
+            return False
+        case "count":
+            return "count"
+    raise InvalidRequest(f"presence is {value[:40]!r}; expected true, false or count")
 
 
 def _is_last_event_id(name: str) -> bool:
