@@ -35,6 +35,7 @@ AT_ANY_TIME = (
     b'{"type":"update"',
 )
 """What comes when something happens, and not as an answer."""
+SIGNAL = b'{"type":"signal"'
 LIMITS = SessionLimits(65536, 128, 25.0, 32, 65536)
 ENCODINGS = LineEncoding(), LineEncoding()
 """Two that write the same: subscribers of one channel are written to by encoding."""
@@ -186,6 +187,8 @@ class Connection:
     def _check_room(self, data: bytes) -> None:
         if self._was_told and data.startswith(AT_ANY_TIME):
             self._loop.errors.append(AssertionError(f"for a full buffer: {data!r}"))
+        if data.startswith(SIGNAL) and not self.takes_signal(len(data)):
+            self._loop.errors.append(AssertionError(f"a signal for a slow reader: {data!r}"))
 
     def _drained(self) -> None:
         self._read()

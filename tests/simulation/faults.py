@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import SlowReaderPolicy
-from eventhub.events.event import NewEvent
+from eventhub.events.event import DELETED, NewEvent
 from tests.simulation.client import Client, Publish
 from tests.simulation.log import Log
 from tests.simulation.node import EPOCH, Node
@@ -93,6 +93,18 @@ class Faults:
         channel = self._channel()
         for _ in range(self._chance.pick((1, 2, 8))):
             self._from_elsewhere(channel, self._chance.pick("xyz"))
+
+    def signal(self) -> None:
+        """Of a client that does not know whether it arrives."""
+        client, channel = self._client(), self._channel()
+        for _ in range(self._chance.pick((1, 1, 3))):
+            client.signal(channel)
+
+    def delete(self) -> None:
+        """A key of a channel with a state is deleted, by a node that is not simulated."""
+        attributes = {DELETED: self._chance.pick("xyz")}
+        with suppress(BrokerUnavailable):
+            self._store.publish([NewEvent(self._channel(), b"null", EPOCH, attributes)])
 
     def subscribe(self) -> None:
         forms = ["latest", "latest", "earliest", "-1", "-3", "1s"]
@@ -276,6 +288,8 @@ TROUBLE = {
     "repeat": 1, "fail": 1, "slow_down": 1, "delay": 1, "trim": 1, "reset": 0.5, "lose_end": 0.5,
     "bear": 1, "break_down": 0.3, "split": 0.5, "outage": 0.3, "collapse": 0.2,
 }  # fmt: skip
+STATES = {"signal": 4, "delete": 4}
+"""Steps of runs with signals and states (state_world.py)."""
 ACTIONS: dict[str, Callable[[Faults], None]] = {
-    name: getattr(Faults, name) for name in (*STEPS, *TROUBLE)
+    name: getattr(Faults, name) for name in (*STEPS, *TROUBLE, *STATES)
 }

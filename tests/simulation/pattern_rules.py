@@ -4,6 +4,7 @@ from eventhub.delivery.apart import ApartSubscribers
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.pattern_subscriber import ChannelPart
+from eventhub.delivery.waiting import WaitingSubscribers
 from eventhub.hub.announcements import Announcements
 from eventhub.hub.naming_subscribers import NamingSubscribers
 from eventhub.hub.patterns import Patterns
@@ -35,6 +36,18 @@ PATTERN_RULES = [
         Feed, "join_at_delivered", "self._lagging.add if subscriber.writer.full else ", "", 9,
     ),
     Rule(
+        "3: a subscriber has one part in a channel",
+        ApartSubscribers, "about_to_deliver", "channel in subscriber.parts or ", "", 0,
+    ),
+    Rule(
+        "3: a part lags when the writer fills",
+        ApartSubscribers, "congested", "self._feeds[channel].congested(part)", "pass", 41,
+    ),
+    Rule(
+        "3: and goes on when it has drained",
+        ApartSubscribers, "drained", "self._feeds[channel].drained(part)", "pass", 21,
+    ),
+    Rule(
         "4: a part that has caught up leaves",
         ChannelPart, "stays", "return False", "return True", 0,
     ),
@@ -43,12 +56,32 @@ PATTERN_RULES = [
         ApartSubscribers, "_settle", "feed.live.settle(part, encoding)", "pass", 47,
     ),
     Rule(
+        "5: but only if none lags",
+        ApartSubscribers, "_settle", "part.state is not SubscriberState.LIVE", "False", 0,
+    ),
+    Rule(
+        "a subscriber waits until the channels are known",
+        WaitingSubscribers, "add", "if self.ready:", "if True:", 0,
+    ),
+    Rule(
+        "and until their feeds have opened",
+        PatternAudience, "attach", "self._waiting.opening.add(feed)", "pass", 26,
+    ),
+    Rule(
+        "and begins when the last one has",
+        PatternAudience, "opened", "self._waiting.advance()", "pass", 7,
+    ),
+    Rule(
         "a subscriber goes on when the writer has drained",
         ApartSubscribers, "drained", "self.advance(subscriber)", "pass", 65,
     ),
     Rule(
         "room: a feed waits for its audiences",
         Feed, "_has_room", "self.audiences.fell_behind(self)", "pass", 2,
+    ),
+    Rule(
+        "room: and goes on when they have some",
+        PatternAudience, "flushed", "self._go_on(feed)", "pass", 2,
     ),
     Rule(
         "room: publishers go on when an audience is gone",
@@ -77,8 +110,16 @@ PATTERN_RULES = [
         NamingSubscribers, "_cover_all", "self._cover(channel)", "pass", 11,
     ),
     Rule(
+        "resume: a channel that a client does not name begins with its log",
+        PatternAudience, "_starts", "since is None or ", "since is not None and ", 1,
+    ),
+    Rule(
+        "silent channels: one that somebody needs is kept",
+        Patterns, "_let_go", "any(audience.needs(feed) for audience in audiences)", "False", 51,
+    ),
+    Rule(
         "silent channels: one that has delivered something is kept",
-        Patterns, "_list", "same and covered.is_silent(feed.channel)", "feed in absent", 47,
+        Patterns, "_list", "same and covered.is_silent(feed.channel)", "feed in absent", 85,
     ),
     Rule(
         "silent channels: a channel goes on where it was let go",

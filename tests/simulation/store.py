@@ -36,6 +36,7 @@ class Store:
         self.note = note
         self.weather = Weather()
         self.keep: Callable[[str], int] = lambda channel: 1000
+        self.make_log: Callable[[str, str, int], Log] = Log
         self.step = 1
         self.logs: dict[str, Log] = {}
         self.links: dict[str, ModelBroker] = {}
@@ -44,7 +45,7 @@ class Store:
 
     def log(self, channel: str) -> Log:
         if (log := self.logs.get(channel)) is None:
-            log = self.logs[channel] = Log(channel, self.epoch(), self.keep(channel))
+            log = self.logs[channel] = self.make_log(channel, self.epoch(), self.keep(channel))
         return log
 
     def epoch(self) -> str:

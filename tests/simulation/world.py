@@ -14,6 +14,7 @@ from tests.simulation.faults import ACTIONS, Faults
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.node import Node
 from tests.simulation.presence import PresenceWitness
+from tests.simulation.signals import Signals
 from tests.simulation.store import Store
 from tests.simulation.types import TYPES
 from tests.simulation.words import Words
@@ -64,6 +65,7 @@ class World:
         """Of the buffers of connections, in bytes."""
         self.publishes: list[Publish] = []
         self.words = Words(self, seed)
+        self.signals = Signals()
         self.witness = PresenceWitness(self)
         self.faults = Faults(self)
 

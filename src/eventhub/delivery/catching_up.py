@@ -53,7 +53,7 @@ class CatchingUpSubscribers:
         self.subscribers: dict[Subscriber, None] = {}
 
     def add_again(self, subscriber: Subscriber) -> None:
-        """Its log was reset while it lagged. Once its writer has room, history tells what is left.
+        """A gap came while it lagged. Once its writer has room, history tells what is left.
 
         Its position may be of a part that is not lost.
         """

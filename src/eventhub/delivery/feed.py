@@ -20,7 +20,7 @@ Each subscriber (subscriber.py):
     CATCHING_UP  catching_up.py     it stands at exactly `delivered`: LIVE
     LIVE         fanout.py          its writer is full: LAGGING
     LAGGING      lagging.py         its writer has drained: LIVE
-                                    the log is reset: CATCHING_UP
+                                    a gap ends what it may be told (lagging.py): CATCHING_UP
                                     the policy closes its connection: GONE
     GONE         nowhere            never
 
@@ -262,9 +262,8 @@ class Feed:
         readers = self.audiences.deliver_gap(self, gap)
         self.continuity.delivered = gap.position
         self._lagging.skip(None)
-        if gap.reason == "reset":
-            for subscriber in self._lagging.leave_all():
-                self._catching_up.add_again(subscriber)
+        for subscriber in self._lagging.leave_at(gap):
+            self._catching_up.add_again(subscriber)
         idle = not self.live.due
         if (own := self.live.broadcast(partial(self._unicast.gap_message, gap=gap))) and idle:
             self._owner.has_writes(self)

@@ -5,7 +5,8 @@ disconnect   close the connection        -
 drop         count it                    send a gap, turn live
 latest       keep the newest of a key    send a gap, then the newest of each key, turn live
 
-When the log is reset, those that are not closed read history again (`leave_all`).
+At a gap, those that are not closed read history again (`leave_at`): if the log was reset, and with
+`latest` if events have expired. Else they would not be told that a key may have lost its newest.
 """
 
 from collections.abc import Callable
@@ -48,8 +49,11 @@ class LaggingSubscribers:
         if not self.subscribers:
             self.latest.clear()
 
-    def leave_all(self) -> list[Subscriber]:
-        """They lag no more. What was kept for them may be of a log that is lost."""
+    def leave_at(self, gap: Gap) -> list[Subscriber]:
+        """Those that lag no more after a gap. What was kept for them may be lost, or be old."""
+        keeps_newest = self._unicast.channel_type.slow is SlowReaderPolicy.LATEST
+        if gap.reason != "reset" and not keeps_newest:
+            return []
         found, self.subscribers = list(self.subscribers), {}
         self.latest.clear()
         return found

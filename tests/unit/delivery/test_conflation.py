@@ -5,7 +5,11 @@ import pytest
 from eventhub.delivery import recent as recent_module
 from eventhub.delivery.subscriber import SubscriberState
 from eventhub.events.channel_types import SlowReaderPolicy
+from eventhub.events.event import Latest
+from eventhub.filters.event_filter import EventFilter
+from eventhub.filters.fields import RecentFields
 from tests.harness.builders import CHAT
+from tests.harness.wire import Wire
 from tests.unit.delivery.feed_node import STARTED, Node, Reader, at, gap, ids
 
 
@@ -217,12 +221,39 @@ def test_a_reader_whose_position_is_not_lost_misses_nothing() -> None:
 
 def test_with_nothing_left_to_send_the_gap_ends_where_the_feed_stands() -> None:
     node = Node(SlowReaderPolicy.LATEST)
+    ana = Reader(node, Latest(), Wire(), EventFilter("data.value > 1", RecentFields()))
+    node.feed.join(ana.subscriber)
+    ana.congest()
+    node.publish(2, data=b'{"value":1}')
+    ana.drain()
+    node.publish(data=b'{"value":2}')
+    assert ana.told() == [*STARTED, gap("a-0", "a-3", "a-2", "conflated 2"), "a-3"]
+
+
+def test_one_that_lags_while_events_expire_is_told_so_and_reads_what_is_left() -> None:
+    """With one gap for all, it would take an old event of a key for the newest."""
+    node = Node(SlowReaderPolicy.LATEST, keep=1)
+    ana = node.join()
+    ana.congest()
+    node.publish(subject="x")
+    node.lose(2)
+    node.feed.gap()
+    node.settle()
+    node.publish(subject="y")
+    assert ana.state is SubscriberState.CATCHING_UP
+    ana.drain()
+    node.settle()
+    assert ana.told() == [*STARTED, gap("a-0", "a-4", "a-3", "expired"), "a-4"]
+    assert ana.state is SubscriberState.LIVE
+
+
+def test_one_that_drops_events_and_lags_while_some_expire_gets_one_gap() -> None:
+    node = Node(SlowReaderPolicy.DROP, keep=1)
     ana = node.join()
     ana.congest()
     node.lose(2)
-    node.log.trim(0)
     node.feed.gap()
     node.settle()
+    assert ana.state is SubscriberState.LAGGING
     ana.drain()
-    node.publish()
-    assert ana.told() == [*STARTED, gap("a-0", "a-3", "a-2", "conflated 0"), "a-3"]
+    assert ana.told() == [*STARTED, gap("a-0", "a-3", "a-2", "slow 1")]
