@@ -244,12 +244,6 @@ class Client:
         self.unanswered[publish.key] = publish
         self._publish(publish)
 
-    def signal(self, channel: str) -> None:
-        """Send those a signal who are there now."""
-        if self.line is not None:
-            data = self.world.signals.new(channel, self.line.name)
-            self.line.send({"type": "publish", "channel": channel, "data": data, "signal": True})
-
     def published(self, key: str, where: Position) -> None:
         """An event is stored."""
         publish = self.unanswered.pop(key, None)

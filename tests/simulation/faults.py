@@ -98,7 +98,8 @@ class Faults:
         """Of a client that does not know whether it arrives."""
         client, channel = self._client(), self._channel()
         for _ in range(self._chance.pick((1, 1, 3))):
-            client.signal(channel)
+            if client.line is not None:
+                self._world.signals.send(client.line, channel)
 
     def delete(self) -> None:
         """A key of a channel with a state is deleted, by a node that is not simulated."""

@@ -1,7 +1,10 @@
 """The signals of a run: who sent which, and what may arrive."""
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.client import Line
 
 
 class Signals:
@@ -13,9 +16,12 @@ class Signals:
         self._heard: dict[str, list[int]] = defaultdict(list)
         """By the connection that heard them."""
 
-    def new(self, channel: str, sender: str) -> int:
-        self._sent.append((channel, sender))
-        return len(self._sent) - 1
+    def send(self, line: "Line", channel: str) -> int:
+        """Send those a signal who are there now. Returns its number."""
+        self._sent.append((channel, line.name))
+        number = len(self._sent) - 1
+        line.send({"type": "publish", "channel": channel, "data": number, "signal": True})
+        return number
 
     def hear(self, listener: str, message: dict[str, Any]) -> None:
         """A connection was given a signal: once, of its channel, in the order of its sender."""

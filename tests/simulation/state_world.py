@@ -72,9 +72,7 @@ class StateWorld(World):
         first, *_ = self.clients
         assert first.line is not None
         for channel in self.channels:
-            number = self.signals.new(channel, first.line.name)
-            command = {"type": "publish", "channel": channel, "data": number, "signal": True}
-            first.line.send(command)
+            number = self.signals.send(first.line, channel)
             self.pass_by(0.5)
             for client in self.clients:
                 if channel in client.wanted:
