@@ -9,7 +9,7 @@ from eventhub_client.items import Receipt
 from eventhub_client.payloads import Encoded, encode
 from eventhub_client.publishing import BATCH_BYTES, BATCH_EVENTS, Outcome
 
-OnRefused = Callable[[object, Refused], None]
+OnRefused = Callable[[object, Refused], object]
 
 
 @dataclass(frozen=True, slots=True)

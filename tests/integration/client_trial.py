@@ -1,0 +1,296 @@
+"""Both Python clients at work, and their accounts: every acknowledged event compared with what each
+follower got.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eventhub_client import Event, FileCursor, Gap, Hub, Loaded, Receipt
+from eventhub_client.sync import SyncHub
+from tests.harness.credentials import token
+from tests.harness.eventually import async_eventually
+
+CHANNELS = ("orders.eu", "orders.us")
+END = "end"
+TOKEN_SECONDS = 4
+TIMEOUT = 300.0
+"""Seconds that a publish may take on a busy machine."""
+CLOCK = time.time
+"""That of the login service, which does not jump."""
+GRANTS = {"subscribe": [">"], "publish": [">"]}
+
+WORKER = """
+import json, os, sys
+from eventhub_client import Event, FileCursor
+from eventhub_client.sync import Hub
+url, key, cursor, out = sys.argv[1:]
+file = os.open(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+for item in Hub(url, key=key).follow("orders.>", since="earliest", cursor=FileCursor(cursor)):
+    found = [item.channel, item.data] if isinstance(item, Event) else ["gap", str(item)]
+    os.write(file, json.dumps(found).encode() + b"\\n")
+"""
+
+
+@dataclass
+class Ledger:
+    """What was acknowledged, and what each follower got: `channel` and data, in order."""
+
+    acknowledged: set[tuple[str, str]] = field(default_factory=set)
+    seen: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    gaps: int = 0
+
+    def took(self, follower: str, item: object) -> bool:
+        """Note an item. Whether the end of each channel has come."""
+        found = self.seen.setdefault(follower, [])
+        if isinstance(item, Event):
+            found.append((item.channel, item.data))
+        elif isinstance(item, Gap):
+            self.gaps += 1
+        return sum(data == END for _, data in found) == len(CHANNELS)
+
+    def stored(self, channel: str, data: object, outcome: object) -> None:
+        assert isinstance(outcome, Receipt), outcome
+        self.acknowledged.add((channel, str(data)))
+
+
+@dataclass(frozen=True)
+class Books:
+    """What a trial shows. Everything after `gaps` should be 0."""
+
+    acknowledged: int
+    faults: int
+    followers: int
+    gaps: int
+    lost: int
+    doubled: int
+    disorder: int
+
+    @property
+    def clean(self) -> bool:
+        return not (self.gaps or self.lost or self.doubled or self.disorder)
+
+
+def renewed() -> str:
+    """A token that ends soon, all the time."""
+    return token(channels=GRANTS, exp=int(CLOCK()) + TOKEN_SECONDS)
+
+
+async def renewed_later() -> str:
+    await asyncio.sleep(0)
+    return renewed()
+
+
+class Trial:
+    """Publishers and followers through one address."""
+
+    def __init__(self, url: str, directory: Path, key: str) -> None:
+        self.url, self.directory, self.key = url, directory, key
+        self.ledger = Ledger()
+        self.faults = self.kills = 0
+        self.over = threading.Event()
+        self._worker: subprocess.Popen[bytes] | None = None
+
+    async def run(self, harm: Callable[["Trial"], Awaitable[None]]) -> Books:
+        """Work while harm is done. Then everything must have arrived."""
+        self.start_worker()
+        followers = [asyncio.create_task(work) for work in self._followers()]
+        publishers = [asyncio.create_task(work) for work in self._publishers()]
+        try:
+            await self.more(50)
+            await harm(self)
+            await self.more(50)
+            self.over.set()
+            await asyncio.gather(*publishers)
+            async with Hub(self.url, key=self.key) as hub:
+                for channel in CHANNELS:
+                    await hub.publish(channel, END, timeout=TIMEOUT)
+            await asyncio.wait_for(asyncio.gather(*followers), TIMEOUT)
+            await self._worker_has_all()
+        finally:
+            self.over.set()
+            self._kill_worker()
+        return self.books()
+
+    async def more(self, count: int) -> None:
+        """Until so many more events are acknowledged."""
+        goal = len(self.ledger.acknowledged) + count
+        await async_eventually(
+            f"{count} more to be acknowledged",
+            lambda: len(self.ledger.acknowledged),
+            lambda seen: seen >= goal,
+            seconds=TIMEOUT,
+        )
+
+    def start_worker(self) -> None:
+        """A process that follows with a cursor."""
+        files = (self.directory / "worker.cursor", self.directory / "worker.out")
+        self._worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, self.url, self.key, *map(str, files)],
+            stderr=subprocess.DEVNULL,
+        )
+
+    def restart_worker(self) -> None:
+        """kill -9, and a new one."""
+        self._kill_worker()
+        self.kills += 1
+        self.start_worker()
+
+    def _kill_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.wait()
+
+    # Followers
+
+    def _followers(self) -> Iterable[Coroutine[Any, Any, None]]:
+        cursor = FileCursor(self.directory / "async.cursor")
+        return (
+            self._follow("async, names", CHANNELS, cursor=cursor),
+            self._follow("async, pattern", ("orders.*",)),
+            asyncio.to_thread(self._follow_plainly),
+            *(self._load(channel) for channel in CHANNELS),
+        )
+
+    async def _follow(self, name: str, channels: tuple[str, ...], **options: Any) -> None:
+        async with (
+            Hub(self.url, token=renewed_later) as hub,
+            aclosing(hub.follow(*channels, since="earliest", **options)) as items,
+        ):
+            async for item in items:
+                if self.ledger.took(name, item):
+                    return
+
+    def _follow_plainly(self) -> None:
+        cursor = FileCursor(self.directory / "sync.cursor")
+        hub = SyncHub(self.url, token=renewed)
+        with closing(hub.follow("orders.>", since="earliest", cursor=cursor)) as items:
+            for item in items:
+                if self.ledger.took("plain, pattern", item):
+                    return
+
+    async def _load(self, channel: str) -> None:
+        """A database that is empty at the beginning of the channel."""
+        name = "async, loaded"
+        async with (
+            Hub(self.url, token=renewed_later) as hub,
+            aclosing(hub.load_then_follow(channel, lambda at: Loaded(None, "earliest"))) as items,
+        ):
+            loads = 0
+            async for item in items:
+                loads += isinstance(item, Loaded)
+                self.ledger.gaps += loads > 1
+                self.ledger.took(name, item)
+                if isinstance(item, Event) and item.data == END:
+                    return
+
+    async def _worker_has_all(self) -> None:
+        ends = {(channel, END) for channel in CHANNELS}
+        await async_eventually(
+            "the worker to have all",
+            self._worker_lines,
+            lambda seen: ends <= set(seen),
+            seconds=TIMEOUT,
+        )
+
+    def _worker_lines(self) -> list[tuple[str, str]]:
+        out = self.directory / "worker.out"
+        text = out.read_text() if out.exists() else ""
+        return [
+            (each[0], each[1]) for each in map(json.loads, text.rpartition("\n")[0].split("\n"))
+        ]
+
+    # Publishers
+
+    def _publishers(self) -> Iterable[Coroutine[Any, Any, None]]:
+        return (
+            self._publish(),
+            self._stream(),
+            asyncio.to_thread(self._publish_plainly),
+            asyncio.to_thread(self._stream_plainly),
+        )
+
+    async def _publish(self) -> None:
+        async with Hub(self.url, token=renewed_later) as hub:
+            number = 0
+            while not self.over.is_set():
+                channel, data = CHANNELS[number % 2], f"one {number}"
+                self.ledger.stored(channel, data, await hub.publish(channel, data, timeout=TIMEOUT))
+                number += 1
+                await asyncio.sleep(0.01)
+
+    async def _stream(self) -> None:
+        async with Hub(self.url, token=renewed_later) as hub:
+            number = 0
+            async with hub.publisher(CHANNELS[0], timeout=TIMEOUT) as out:
+                while not self.over.is_set():
+                    sent = [f"stream {number + each}" for each in range(3)]
+                    for data in sent:
+                        await out.send(data)
+                    await out.flush()
+                    self.ledger.acknowledged |= {(CHANNELS[0], data) for data in sent}
+                    number += 3
+                    await asyncio.sleep(0.02)
+
+    def _publish_plainly(self) -> None:
+        with SyncHub(self.url, token=renewed) as hub:
+            number = 0
+            while not self.over.wait(0.02):
+                channel = CHANNELS[number % 2]
+                sent = [f"many {number}.{each}" for each in range(3)]
+                for data, outcome in zip(
+                    sent, hub.publish_many(channel, sent, timeout=TIMEOUT), strict=True
+                ):
+                    self.ledger.stored(channel, data, outcome)
+                number += 1
+
+    def _stream_plainly(self) -> None:
+        with SyncHub(self.url, token=renewed) as hub:
+            number = 0
+            with hub.publisher(CHANNELS[1], timeout=TIMEOUT) as out:
+                while not self.over.wait(0.02):
+                    out.send(f"plain {number}")
+                    out.flush()
+                    self.ledger.acknowledged.add((CHANNELS[1], f"plain {number}"))
+                    number += 1
+
+    # Accounts
+
+    def books(self) -> Books:
+        """Of everything so far."""
+        followers = {**self.ledger.seen, "worker": self._worker_lines()}
+        doubled = {name: Counter(found) for name, found in followers.items()}
+        return Books(
+            acknowledged=len(self.ledger.acknowledged),
+            faults=self.faults,
+            followers=len(followers),
+            gaps=self.ledger.gaps + sum(each[0] == "gap" for each in followers["worker"]),
+            lost=sum(len(self.ledger.acknowledged - set(found)) for found in followers.values()),
+            doubled=sum(
+                max(0, sum(counts.values()) - len(counts) - (self.kills if name == "worker" else 0))
+                for name, counts in doubled.items()
+            ),
+            disorder=sum(map(_disorder, followers.values())),
+        )
+
+
+def _disorder(found: list[tuple[str, str]]) -> int:
+    """New events that came after a later one of the same publisher and channel."""
+    last: dict[tuple[str, str], list[int]] = {}
+    wrong = 0
+    for channel, data in dict.fromkeys(found):
+        name, _, number = data.partition(" ")
+        if number:
+            at = [int(part) for part in number.split(".")]
+            wrong += at < last.get((channel, name), [-1])
+            last[channel, name] = at
+    return wrong
