@@ -20,6 +20,7 @@ import yaml
 from tests.deploy.apiserver import PROGRAMS, ApiServer, Refused
 from tests.deploy.chart import CHART, CI, HELM, RELEASE, Object, merged, one, pods, render
 from tests.deploy.switches import ALL
+from tests.harness import yaml_text
 
 NAMESPACE = "events"
 RESTRICTED = {
@@ -32,7 +33,7 @@ def prepare(server: ApiServer) -> None:
     only restricted pods.
     """
     for file in sorted((PROGRAMS / "crds").glob("*.yaml")):
-        server.define(yaml.safe_load(file.read_text()))
+        server.define(yaml_text.read(file.read_text()))
     server.apply(
         {
             "apiVersion": "scheduling.k8s.io/v1",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests import SETTINGS
+from tests.harness import yaml_text
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/eventhub"
@@ -25,7 +25,7 @@ Values = Mapping[str, Any]
 
 def ci(name: str) -> Object:
     """The values of ci/NAME-values.yaml."""
-    values: Object = yaml.safe_load((CHART / f"ci/{name}-values.yaml").read_text())
+    values: Object = yaml_text.read((CHART / f"ci/{name}-values.yaml").read_text())
     return values
 
 
@@ -73,7 +73,7 @@ def _render(values: str, kubernetes: str, chart: Path) -> list[Object]:
         values=json.loads(values),
     )
     assert done.returncode == 0, done.stderr
-    return [rendered for rendered in yaml.safe_load_all(done.stdout) if rendered]
+    return [rendered for rendered in yaml_text.read_all(done.stdout) if rendered]
 
 
 def render(values: Values, kubernetes: str = f"{CURRENT}.0", chart: Path = CHART) -> list[Object]:

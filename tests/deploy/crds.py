@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import yaml
+
+from tests.harness import yaml_text
 
 HERE = Path(__file__).parent / "crds"
 
@@ -61,7 +62,7 @@ def main() -> None:
     """Write the schemas of the files given."""
     HERE.mkdir(exist_ok=True)
     for name in sys.argv[1:]:
-        definition = yaml.safe_load(Path(name).read_text())
+        definition = yaml_text.read(Path(name).read_text())
         (HERE / f"{definition['spec']['names']['kind']}.json").write_text(
             json.dumps(schema(definition), separators=(",", ":")) + "\n"
         )

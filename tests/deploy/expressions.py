@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.harness import yaml_text
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/eventhub/files"
@@ -18,7 +18,7 @@ DASHBOARDS = {
 }
 ALERTS: list[dict[str, Any]] = [
     rule
-    for group in yaml.safe_load((CHART / "alerts.yaml").read_text())["groups"]
+    for group in yaml_text.read((CHART / "alerts.yaml").read_text())["groups"]
     for rule in group["rules"]
 ]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-import yaml
 
 from eventhub.auth.keys import hash_key
 from tests.deploy.expressions import CHART
 from tests.deploy.prometheus import Prometheus
+from tests.harness import yaml_text
 from tests.harness.background import repeated
 from tests.harness.certificates import Authority
 from tests.harness.clients import WsClient, frame, http, metric, raw, upgrade
@@ -284,7 +284,7 @@ def _without_for(rules: str) -> str:
 
     promtool's test covers how long they wait.
     """
-    document = yaml.safe_load(rules)
+    document = yaml_text.read(rules)
     for group in document["groups"]:
         for rule in group["rules"]:
             del rule["for"]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from eventhub.errors import TABLE
 from tests.deploy.alertmanager import Alertmanager
@@ -22,10 +21,11 @@ from tests.deploy.expressions import (
     of_runbooks,
 )
 from tests.deploy.prometheus import promtool
+from tests.harness import yaml_text
 
 CASES: list[dict[str, Any]] = [
     case
-    for test in yaml.safe_load((ROOT / "tests/deploy/alerts_test.yaml").read_text())["tests"]
+    for test in yaml_text.read((ROOT / "tests/deploy/alerts_test.yaml").read_text())["tests"]
     for case in test["alert_rule_test"]
 ]
 DOCUMENTED: dict[str, str] = dict(
@@ -101,7 +101,7 @@ def test_alertmanager_sends_one_message_for_an_outage_and_holds_back_what_follow
 
 
 def test_the_alerts_that_alertmanager_holds_back_exist() -> None:
-    for rule in yaml.safe_load(DOCUMENTED["alertmanager.yml"])["inhibit_rules"]:
+    for rule in yaml_text.read(DOCUMENTED["alertmanager.yml"])["inhibit_rules"]:
         for matcher in rule["source_matchers"] + rule["target_matchers"]:
             prefix, several = re.fullmatch(r'alertname =~? "?(\w+)(?:\((.+)\)")?', matcher).groups()  # type: ignore[union-attr]
             names = [prefix + end for end in (several or "").split("|")]

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml
 
 from eventhub.auth.keys import hash_key
 from eventhub.config.auth_settings import KeySettings
@@ -35,6 +34,7 @@ from tests.deploy.chart import (
 )
 from tests.deploy.pod import rendered_secrets
 from tests.deploy.switches import ALL
+from tests.harness import yaml_text
 
 EVERY = [f"1.{minor}" for minor in range(int(OLDEST[2:]), int(CURRENT[2:]) + 1)]
 VERSIONS = EVERY if SETTINGS.get("EVENTHUB_TEST_KUBERNETES") == "all" else [OLDEST, CURRENT]
@@ -71,7 +71,7 @@ def test_lint_finds_nothing_in_it(values: Object) -> None:
 
 
 def test_some_switch_changes_every_value_and_sets_every_boolean_both_ways() -> None:
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    defaults = yaml_text.read((CHART / "values.yaml").read_text())
     for path, default in leaves(defaults):
         seen = [at(merged(defaults, values), path) for values in ALL.values()]
         assert any(value != default for value in seen), ".".join(path)
@@ -298,7 +298,7 @@ def test_a_pod_is_killed_only_after_it_has_drained(rendered: dict[str, list[Obje
     for name, objects in rendered.items():
         spec = one(objects, "Deployment")["spec"]["template"]["spec"]
         before = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-        shutdown = DRAIN | yaml.safe_load(one(objects, "ConfigMap")["data"]["eventhub.yaml"]).get(
+        shutdown = DRAIN | yaml_text.read(one(objects, "ConfigMap")["data"]["eventhub.yaml"]).get(
             "shutdown", {}
         )
         assert spec["terminationGracePeriodSeconds"] == math.ceil(
@@ -465,7 +465,7 @@ def test_a_route_has_no_time_limit(rendered: dict[str, list[Object]]) -> None:
 def test_alerts_and_dashboards_of_the_chart_are_embedded_whole(
     rendered: dict[str, list[Object]],
 ) -> None:
-    rules = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
+    rules = yaml_text.read((CHART / "files/alerts.yaml").read_text())
     assert one(rendered["redis"], "PrometheusRule")["spec"] == rules
     assert rules["groups"]
     [dashboards] = [

@@ -6,15 +6,15 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 
 from eventhub.events.builtin_payloads import BUILT_IN
 from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal, render
 from tests.deploy.switches import ALL
 from tests.deploy.values_page import documented, values_page
 from tests.deploy.values_schema import FILE, values_schema
+from tests.harness import yaml_text
 
-DEFAULTS: Object = yaml.safe_load((CHART / "values.yaml").read_text())
+DEFAULTS: Object = yaml_text.read((CHART / "values.yaml").read_text())
 SCHEMA: Object = json.loads(FILE.read_text())
 UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "nobody is named": (

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from eventhub.cli import app
 from tests.deploy.chart import CHART, CI, Object, Values, ci, merged, one, pods, render, render_all
 from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first, rendered_secrets
 from tests.deploy.switches import ALL
+from tests.harness import yaml_text
 from tests.harness.clients import SECONDS, http
 from tests.harness.eventhub import EventHubServer
 from tests.harness.eventually import eventually
@@ -313,5 +313,5 @@ def test_the_sections_of_the_rendered_configuration_are_those_of_the_values() ->
             "resources": {"limits": {"memory": "2Ti"}},
         },
     )
-    told = yaml.safe_load(one(render(values), "ConfigMap")["data"]["eventhub.yaml"])
+    told = yaml_text.read(one(render(values), "ConfigMap")["data"]["eventhub.yaml"])
     assert told == values["config"] | {"host": "0.0.0.0", "port": 8000}

@@ -12,14 +12,14 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 
 from eventhub.config.settings import Settings
 from tests.deploy.image import ROOT
+from tests.harness import yaml_text
 from tests.harness.programs import program
 
 DCLINT = ROOT / "tests/conformance/node_modules/dclint"
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+COMPOSE = yaml_text.read((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NODES = [name for name, service in SERVICES.items() if "build" in service]
 
@@ -43,7 +43,7 @@ def place(service: str, source: str) -> str:
 
 
 def load(path: str) -> Any:
-    return yaml.safe_load((ROOT / path).read_text())
+    return yaml_text.read((ROOT / path).read_text())
 
 
 def test_it_is_a_compose_file_as_its_specification_says() -> None:

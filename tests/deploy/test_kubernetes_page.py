@@ -7,9 +7,8 @@ import re
 from functools import reduce
 from itertools import pairwise
 
-import yaml
-
 from tests.deploy.chart import CHART, ROOT, Object, merged, one, render
+from tests.harness import yaml_text
 
 PAGE = (ROOT / "docs/kubernetes.md").read_text()
 HASH = "sha256:" + "0" * 64
@@ -22,7 +21,7 @@ def blocks(language: str) -> list[str]:
 def files() -> dict[str, Object]:
     """Values by the file name that their block gives."""
     named = [
-        (block.partition("\n")[0], yaml.safe_load(block.replace("sha256:…", HASH)))
+        (block.partition("\n")[0], yaml_text.read(block.replace("sha256:…", HASH)))
         for block in blocks("yaml")
     ]
     return {name.removeprefix("# "): given for name, given in named if name.startswith("# ")}
@@ -83,7 +82,7 @@ def test_its_table_adds_up_to_the_grace_period_of_the_chart() -> None:
 
 
 def test_its_image_is_that_of_the_chart() -> None:
-    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    version = yaml_text.read((CHART / "Chart.yaml").read_text())["appVersion"]
     assert set(re.findall(r"ghcr.io/eventhub/eventhub:(\S+)", PAGE)) == {version}
 
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from eventhub.config.settings import Settings
 from tests.conftest import Start
 from tests.deploy.chart import ci, one, render
+from tests.harness import yaml_text
 from tests.harness.background import repeated
 from tests.harness.clients import WsClient, http
 from tests.harness.eventhub import EventHubServer
@@ -138,7 +138,7 @@ def test_a_restored_file_belongs_to_the_owner_of_its_directory(tmp_path: Path) -
 
 def test_the_pod_that_restores_holds_the_volume_of_the_chart_and_is_the_user_of_the_image() -> None:
     (text,) = re.findall(r"^```yaml\n# restore.yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    spec = yaml.safe_load(text)["spec"]
+    spec = yaml_text.read(text)["spec"]
     deployment, claim = (
         one(render(ci("sqlite")), kind) for kind in ("Deployment", "PersistentVolumeClaim")
     )

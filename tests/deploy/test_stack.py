@@ -22,6 +22,7 @@ from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.nginx import CONF, Nginx
 from tests.deploy.prometheus import Prometheus
 from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
+from tests.harness import yaml_text
 from tests.harness.clients import WsClient, http, raw, sse
 from tests.harness.eventhub import EventHubServer
 from tests.harness.nodes import trial
@@ -30,7 +31,7 @@ from tests.harness.programs import program
 from tests.harness.redis_servers import RedisServer
 
 DEPLOY = CONF.parent
-COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())
+COMPOSE = yaml_text.read((DEPLOY.parent / "compose.yaml").read_text())
 LINE = json.dumps(MESSAGE).encode() + b"\n"
 
 
@@ -50,7 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         valkey = running.enter_context(
             RedisServer(tmp_path_factory.mktemp("valkey"), *options, name="valkey-server")
         )
-        config = yaml.safe_load((DEPLOY / "eventhub.yaml").read_text()) | {
+        config = yaml_text.read((DEPLOY / "eventhub.yaml").read_text()) | {
             "broker": valkey.url,
             "proxies": ["127.0.0.1"],
         }
@@ -156,7 +157,7 @@ def test_prometheus_finds_both_nodes(stack: Stack, tmp_path: Path) -> None:
         text = text.replace(f"eventhub-{number}:8000", f"127.0.0.1:{node.port}")
     rules = DEPLOY.parent / "helm/eventhub/files/alerts.yaml"
     with Prometheus(
-        tmp_path, yaml.safe_load(text)["scrape_configs"], rules.read_text()
+        tmp_path, yaml_text.read(text)["scrape_configs"], rules.read_text()
     ) as prometheus:
         found = prometheus.until(
             'up{job="eventhub"} == 1 and on(instance) eventhub_ready == 1', count=2

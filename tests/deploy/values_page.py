@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from tests.deploy.chart import CHART
+from tests.harness import yaml_text
 
 FILE = CHART / "README.md"
 HEAD = """# EventHub on Kubernetes
@@ -37,7 +36,7 @@ class Value:
 
 def documented() -> Iterator[Value]:
     """The values, in the order of the file."""
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    defaults = yaml_text.read((CHART / "values.yaml").read_text())
     path: list[str] = []
     comment: list[str] = []
     for line in (CHART / "values.yaml").read_text().splitlines():

@@ -4,8 +4,10 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.mutation.mutants import Mutant
+if TYPE_CHECKING:
+    from tests.mutation.mutants import Mutant
 
 FILE = Path(__file__).with_name("equivalent.toml")
 
@@ -30,7 +32,7 @@ def equivalents() -> list[Equivalent]:
     return [Equivalent(**each) for each in tomllib.loads(text).get("mutant", [])]
 
 
-def stale(mutants: Sequence[Mutant], files: Iterable[str]) -> list[Equivalent]:
+def stale(mutants: Sequence["Mutant"], files: Iterable[str]) -> list[Equivalent]:
     """Entries for these files that no mutant of them bears out."""
     names, files = {each.name for each in mutants}, set(files)
     return [each for each in equivalents() if each.file in files and each.name not in names]

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.mutation import mutants as mutants_module
 from tests.mutation.areas import AREAS, area_of
 from tests.mutation.equivalents import equivalents
-from tests.mutation.mutants import mutants_of
 from tests.mutation.settings import ROOT
 from tests.mutation.swap import Functions, ImportTime, compiled
 
@@ -21,12 +19,14 @@ Changes = Callable[[str], set[tuple[str, str]]]
 @pytest.fixture
 def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Changes:
     """What is changed in a text: lines before and after."""
-    monkeypatch.setattr(mutants_module, "ROOT", tmp_path)
+    from tests.mutation import mutants  # here, because each process that collects would wait for it
+
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
 
     def changes(text: str) -> set[tuple[str, str]]:
         path = tmp_path / "sample.py"
         path.write_text(dedent(text))
-        return {(each.before, each.after) for each in mutants_of(path)}
+        return {(each.before, each.after) for each in mutants.mutants_of(path)}
 
     return changes
 

@@ -4,12 +4,13 @@ The rule (presence/roster.py, rule 3): a member of a living node may vanish else
 that node was silent for SILENCE, and the time in which the observer heard nobody does not count.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eventhub.delivery.subscriber import Subscriber
 from tests.simulation.node import Node
 from tests.simulation.types import WITH_PRESENCE
-from tests.simulation.words import TOLERANCE
+from tests.simulation.words import NEVER, TOLERANCE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -40,38 +41,48 @@ class PresenceWitness:
         for place, subscribers in self._really_here().items():
             since, earlier = before.get(place, (now, subscribers))
             self._here[place] = (since if subscribers & earlier else now), subscribers
+        said = self._said()
         for node in self._world.living:
             if not node.process.frozen and not node.stopping:
-                self._look_at(node, now)
+                self._look_at(node, now, said)
 
-    def _look_at(self, node: Node, now: float) -> None:
+    def _said(self) -> dict[tuple[Node, Member], float]:
+        """When each member said its last, if all clocks are right and it said anything."""
+        words = self._world.words
+        if not words.spoken or not words.ordered:
+            return {}
+        ages = {place: words.age(words.last_of(each)) for place, (_, each) in self._here.items()}
+        return {place: age for place, age in ages.items() if age != NEVER}
+
+    def _look_at(self, node: Node, now: float, said: Mapping[tuple[Node, Member], float]) -> None:
         known = self._known.setdefault(node, {})
         hearing = node.broker.hearing
         silent = hearing.take_silent()
         for place, (since, _) in self._here.items():
             if place not in known and self._must_know(node, place[0], since, now):
                 known[place] = since
+        shown: dict[str, dict[str, bytes]] = {}
         for place, since in list(known.items()):
-            home, member = place
+            home, (channel, name) = place
             if self._here.get(place, (None,))[0] != since or home.name in silent:
                 del known[place]
                 continue
-            channel, name = member
-            shown = dict(node.hub.nodes.listed(channel))
-            assert name in shown, (
-                f"{member} is on {home.name} and vanished from {node.name}, "
+            if channel not in shown:
+                shown[channel] = dict(node.hub.nodes.listed(channel))
+            assert name in shown[channel], (
+                f"{place[1]} is on {home.name} and vanished from {node.name}, "
                 f"which heard from it {hearing.silence(home.name)} ms ago"
             )
-            self._check_age(node, place, shown[name], now)
+            if place in said and self._must_know(node, home, said[place], now):
+                self._check_age(node, place, shown[channel][name], said[place])
 
-    def _check_age(self, node: Node, place: tuple[Node, Member], shown: bytes, now: float) -> None:
+    def _check_age(
+        self, node: Node, place: tuple[Node, Member], shown: bytes, newest: float
+    ) -> None:
         """Nobody is shown what is older than what a node must have been told."""
-        words = self._world.words
-        newest = words.age(words.last_of(self._here[place][1]))
-        if words.ordered and self._must_know(node, place[0], newest, now):
-            assert words.age(shown) >= newest - TOLERANCE, (
-                f"{node.name} shows {shown!r} of {place[1]}, older than what {place[0].name} says"
-            )
+        assert self._world.words.age(shown) >= newest - TOLERANCE, (
+            f"{node.name} shows {shown!r} of {place[1]}, older than what {place[0].name} says"
+        )
 
     def _must_know(self, node: Node, home: Node, since: float, now: float) -> bool:
         """Whether a node must have been told of a member that is on `home` since then."""
@@ -105,9 +116,8 @@ class PresenceWitness:
             if line is None or line.node.process.dead or line.connection is None:
                 continue
             for subscriber in line.connection.subscribers:
-                if subscriber.channel.startswith(WITH_PRESENCE):
-                    place = (line.node, (subscriber.channel, client.member))
-                    here.setdefault(place, set()).add(subscriber)
+                if (channel := subscriber.channel).startswith(WITH_PRESENCE):
+                    here.setdefault((line.node, (channel, client.member)), set()).add(subscriber)
         for node in self._world.nodes:
             for subscriber, member in node.sent_away.items():
                 here.setdefault((node, (subscriber.channel, member)), set()).add(subscriber)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SALT = 1 << 40
 TOLERANCE = 0.002
 """Seconds. Versions are milliseconds, so of two words of one moment either may win."""
+NEVER = float("-inf")
+"""When a member without data said something."""
 SILENT = 3
 """This client, and each fourth after it, says nothing."""
 
@@ -67,7 +69,7 @@ class Words:
 
     def age(self, data: bytes) -> float:
         """When something was said; for a member without data, before everything."""
-        return self.told.get(data, float("-inf"))
+        return self.told.get(data, NEVER)
 
     def last_of(self, subscribers: set[Subscriber]) -> bytes:
         """The last that any of them said; b"" if they said nothing."""

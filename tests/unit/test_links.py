@@ -1,7 +1,9 @@
 """The links between documents lead to files that exist, and to headings in them."""
 
+import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = {"node_modules", "build", "dist"}
 
 
-def is_ours(page: Path) -> bool:
-    """Not installed: tools and other Pythons are in folders whose names begin with a dot."""
-    parts = page.relative_to(ROOT).parts
-    return SKIPPED.isdisjoint(parts) and not any(part.startswith(".") for part in parts)
+def documents() -> Iterator[Path]:
+    """Not of what is installed: tools and other Pythons are in folders that begin with a dot."""
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in SKIPPED and name[0] != "."]
+        yield from (Path(folder, name) for name in files if name.endswith(".md"))
 
 
-DOCUMENTS = [page for page in sorted(ROOT.rglob("*.md")) if is_ours(page)]
+DOCUMENTS = sorted(page for page in documents() if page.name[0] != ".")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.+?) *#*$", re.MULTILINE)
 

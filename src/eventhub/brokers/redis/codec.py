@@ -6,6 +6,7 @@ Names of keys and topics, the scripts' arguments and answers, and announcements.
 from binascii import crc_hqx
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from itertools import count
@@ -282,14 +283,15 @@ def read_rows(
         previous = number
 
 
+@cache
 def _tags() -> Sequence[str]:
-    """A hash tag for each slot of a cluster."""
+    """A hash tag for each slot of a cluster. To find them takes a fifth of a second."""
     tags: dict[int, str] = {}
     numbers = count()
     while len(tags) < SLOTS:
         tag = f"{next(numbers):x}"
         tags.setdefault(slot(tag), tag)
-    return [tags[number] for number in range(SLOTS)]
+    return tuple(tags[number] for number in range(SLOTS))
 
 
 def read_attributes(text: bytes) -> Mapping[str, str] | None:
