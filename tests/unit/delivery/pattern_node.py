@@ -31,6 +31,7 @@ class PatternDesk(FeedDesk):
         super().__init__()
         self.progress: list[str] = []
         self.faults: list[Exception] = []
+        self.faulty: list[Subscriber] = []
         self.later: list[Callable[[], None]] = []
         self.audience_woken = 0
 
@@ -45,6 +46,7 @@ class PatternDesk(FeedDesk):
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         """AudienceOwner: note an error."""
+        self.faulty.append(subscriber)
         self.faults.append(error)
 
     def soon(self, work: Callable[[], None]) -> None:
@@ -99,6 +101,7 @@ class PatternReader:
         self.node.audience.drained(self.subscriber)
 
     def _begun(self, subscriber: Subscriber, fields: dict[str, object]) -> None:
+        assert subscriber is self.subscriber
         self.wire.write(self.wire.encoding.message("subscribed", fields))
 
 

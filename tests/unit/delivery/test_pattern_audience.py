@@ -128,6 +128,7 @@ def test_a_reader_whose_last_events_cannot_be_written_is_closed_once() -> None:
     node.publish("x")
     reader.congest()
     assert [type(each) for each in node.desk.faults] == [ZeroDivisionError]
+    assert node.desk.faulty == [reader.subscriber]
     assert node.audience.subscribers == [other.subscriber]
     node.audience.serving_failed(reader.subscriber, ZeroDivisionError())
     assert len(node.desk.faults) == 1

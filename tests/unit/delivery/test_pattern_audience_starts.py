@@ -110,6 +110,12 @@ def test_channels_that_are_not_named_may_begin_elsewhere(
     assert reader.news() == ["subscribed to 2", *news]
 
 
+def test_positions_are_told_at_once_to_one_that_is_complete() -> None:
+    node = PatternNode("x")
+    reader = node.join(wire=Wire(room=1))
+    assert reader.unflushed() == ["subscribed to 1", "positions x=a-0"]
+
+
 def test_positions_are_told_once() -> None:
     node = PatternNode("x")
     reader = node.live()
@@ -127,6 +133,21 @@ def test_many_positions_are_told_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
         "positions x=a-0 y=a-0 and more",
         "positions z=a-0",
     ]
+
+
+def test_one_that_cannot_be_told_where_it_stands_is_closed_and_not_live() -> None:
+    class Deaf(Wire):
+        def write(self, data: bytes) -> None:
+            if b"positions" in data:
+                raise ZeroDivisionError
+            super().write(data)
+
+    node = PatternNode("x", past=1)
+    reader = node.join(Earliest(), Deaf())
+    node.settle()
+    assert [type(each) for each in node.desk.faults] == [ZeroDivisionError]
+    assert node.desk.faulty == [reader.subscriber]
+    assert not node.audience.subscribers
 
 
 # Streams, which have cursors
@@ -165,6 +186,37 @@ def test_live_streams_share_cursors_and_get_placed_writes() -> None:
             "*,type.x@a-0,type.y@a-1",
             "*,type.x@a-1,type.y@a-1",
         ]
+
+
+def test_a_gap_moves_the_cursor_that_live_streams_share() -> None:
+    node = PatternNode("x")
+    stream = Stream()
+    node.join(wire=stream)
+    node.logs["x"].keep = 0
+    node.logs["x"].publish()
+    node.feed("x").gap()
+    node.settle()
+    node.desk.flush()
+    assert stream.cursors == ["*,type.x@a-1"]
+
+
+def test_streams_with_a_filter_have_a_cursor_of_their_own() -> None:
+    node = PatternNode("x")
+    filter_ = EventFilter("data.value > 1", RecentFields())
+    plain, filtered = Stream(), Stream()
+    node.join(wire=plain)
+    reader = node.join(wire=filtered, filter_=filter_)
+    assert str(filtered.cursor) == "*,type.x@a-0"
+    node.publish("x", data=b'{"value":2}')
+    node.desk.flush()
+    node.publish("x", data=b'{"value":1}')
+    node.desk.flush()
+    assert plain.cursors[-1] == "*,type.x@a-2"
+    assert filtered.cursors == ["*,type.x@a-1"]
+    reader.congest()
+    assert str(filtered.cursor) == "*,type.x@a-1", "the event that was left out may come again"
+    reader.drain()
+    assert reader.is_live
 
 
 def test_a_stream_that_fills_keeps_its_own_cursor_from_there_on() -> None:

@@ -74,3 +74,35 @@ def test_one_that_is_expected_begins_when_it_is_added(audience: Audience) -> Non
     audience.waiting.add(expected)
     assert audience.begun == [other, expected]
     assert not audience.waiting.subscribers
+
+
+def test_the_bound_of_a_turn_holds_for_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "TURN_CHANNELS", 8)
+    audience = Audience()
+    each = [subscriber() for _ in range(5)]
+    for one in each:
+        audience.waiting.add(one)
+    audience.waiting.advance()
+    assert len(audience.begun) == 2, "each takes four of eight"
+    audience.waiting.advance()
+    audience.turn()
+    assert len(audience.begun) == 4
+    audience.turn()
+    late = subscriber()
+    audience.waiting.expect(late)
+    audience.waiting.advance()
+    audience.waiting.discard(late)
+    audience.waiting.subscribers[late] = None
+    audience.waiting.advance()
+    assert audience.begun == [*each, late]
+
+
+def test_one_more_channel_than_a_turn_has_is_for_the_same_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "TURN_CHANNELS", 5)
+    audience = Audience()
+    for one in [subscriber() for _ in range(3)]:
+        audience.waiting.add(one)
+    audience.waiting.advance()
+    assert len(audience.begun) == 2, "one channel was left for the second"
