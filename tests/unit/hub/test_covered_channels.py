@@ -5,6 +5,7 @@ import pytest
 from eventhub.errors import EventHubError, TooManyChannels, TooManySubscriptions
 from eventhub.events.event import Position
 from eventhub.hub import patterns as patterns_module
+from eventhub.hub.covered_channels import CoveredChannels
 from tests.unit.hub.hub_node import Node, run, until
 from tests.unit.hub.test_patterns import Reader
 
@@ -115,3 +116,27 @@ def test_channels_that_were_let_go_make_room(monkeypatch: pytest.MonkeyPatch) ->
         Reader(node, "drop.*", names("c"))
 
     run(scenario)
+
+
+def test_a_named_channel_that_gets_an_event_makes_room_for_another_name() -> None:
+    channels = CoveredChannels("drop.*", 2, 60.0)
+    channels.name(["drop.a", "drop.b"])
+    channels.name(["drop.c", "drop.d"])
+    with pytest.raises(TooManyChannels):
+        channels.name(["drop.e"])
+    channels.has_event("drop.a")
+    channels.name(["drop.e"])
+    with pytest.raises(TooManyChannels) as refused:
+        channels.name(["drop.f"])
+    assert refused.value.limit == "pattern_channels"
+
+
+def test_with_one_channel_too_many_the_pattern_covers_too_much() -> None:
+    channels = CoveredChannels("drop.*", 2, 60.0)
+    for name in ("drop.a", "drop.b", "drop.a"):
+        channels.born(name)
+    with pytest.raises(TooManySubscriptions, match="covers more than 2 channels") as refused:
+        channels.born("drop.c")
+    assert refused.value.limit == "pattern_channels"
+    channels.let_go("drop.a")
+    channels.has_event("drop.c")
