@@ -42,9 +42,14 @@ class FakeClock {
   #time = 0;
   #next = 1;
   #timers = new Map();
+  set = 0; // milliseconds that the clock on the wall has been moved by
 
   now() {
     return this.#time;
+  }
+
+  date() {
+    return 1_800_000_000_000 + this.#time + this.set;
   }
 
   setTimeout(action, milliseconds) {
@@ -66,6 +71,15 @@ class FakeClock {
       first.action();
     }
     this.#time = end;
+  }
+
+  /** Time passes, and only then do the timers that are due fire: those of a throttled page. */
+  late(seconds) {
+    this.#time += seconds * 1000;
+    for (const [timer, { due, action }] of [...this.#timers]) {
+      if (due > this.#time || !this.#timers.delete(timer)) continue;
+      action();
+    }
   }
 }
 
@@ -101,14 +115,16 @@ async function start(options = {}) {
     clock: kit.clock,
     random: () => 0.5,
     online: () => kit.online,
-    watch: (check, offline) => {
+    watch: (check, offline, suspend) => {
       kit.wake = check;
       kit.unplug = offline;
+      kit.freeze = suspend;
       return () => (kit.unwatched = true);
     },
     onStatus: (status) => kit.statuses.push(status),
     ...options,
   });
+  await kit.hub.signal("a.b", "so that its module is there"); // sent to nobody
   if (options.token) await import("/static/client/authentication.js"); // which the hub waits for
   if (options.token) await new Promise((later) => setTimeout(later));
   return kit;

@@ -168,7 +168,12 @@ def test_a_refused_token_is_a_stop_that_says_why_and_a_new_one_leads_out(
             log,
         }};
     """)
-    assert seen["status"] == {"state": "stopped", "reason": f"it is {code}", "code": code}
+    why = {"reason": f"it is {code}", "code": code}
+    assert seen["status"] == {
+        "state": "stopped",
+        **why,
+        "advice": "get another token, and call setToken()",
+    }
     assert (seen["stayed"], seen["closed"], seen["state"]) == (1, True, "open")
     assert seen["sent"] == [["t1", "a.b"], ["t2", "a.b"]], "what was followed is followed again"
     assert seen["log"] == []

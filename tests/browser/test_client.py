@@ -7,6 +7,8 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import Evaluate
 
+CLOSED = "the connection was closed with code 1006"
+
 
 def test_subscribes_once_the_server_has_said_hello(run: Evaluate) -> None:
     seen = run("""
@@ -302,7 +304,8 @@ def test_a_goodbye_says_when_to_come_back(run: Evaluate) -> None:
         clock.advance(0.2);
         return [status, before, sockets.length];
     """)
-    assert seen == [{"state": "waiting", "seconds": 1.7}, 1, 2]
+    why = {"reason": "about to stop", "code": "shutting_down"}
+    assert seen == [{"state": "waiting", "seconds": 1.7, **why}, 1, 2]
 
 
 def test_a_goodbye_counts_once(run: Evaluate) -> None:
@@ -470,7 +473,7 @@ LOSE_THE_NETWORK = """
 
 def test_without_a_network_it_is_offline_at_once(run: Evaluate) -> None:
     seen = run(LOSE_THE_NETWORK + "return [hub.status, sockets[0].closed];")
-    assert seen == [{"state": "offline"}, True]
+    assert seen == [{"state": "offline", "reason": "the network is gone"}, True]
 
 
 def test_while_offline_it_tries_quietly_and_is_offline_all_the_while(run: Evaluate) -> None:
@@ -481,7 +484,7 @@ def test_while_offline_it_tries_quietly_and_is_offline_all_the_while(run: Evalua
             "return [statuses.at(-1), sockets.length];"
         )
     )
-    assert seen == [{"state": "offline"}, 3]
+    assert seen == [{"state": "offline", "reason": "the network is gone"}, 3]
 
 
 def test_a_server_that_needs_no_network_is_found_while_offline(run: Evaluate) -> None:
@@ -494,7 +497,7 @@ def test_a_failure_while_offline_is_no_countdown(run: Evaluate) -> None:
         "const kit = await start(); kit.online = false; kit.socket().drop(); "
         "return kit.statuses.at(-1);"
     )
-    assert run(script) == {"state": "offline"}
+    assert run(script) == {"state": "offline", "reason": CLOSED}
 
 
 def test_the_network_that_is_back_is_used_at_once_and_the_waits_begin_anew(run: Evaluate) -> None:
@@ -510,7 +513,7 @@ def test_the_network_that_is_back_is_used_at_once_and_the_waits_begin_anew(run: 
         return [...during, hub.status];
     """
     )
-    assert seen == [1, "connecting", {"state": "waiting", "seconds": 0.5}]
+    assert seen == [1, "connecting", {"state": "waiting", "seconds": 0.5, "reason": CLOSED}]
 
 
 def test_what_is_published_offline_goes_out_later(run: Evaluate) -> None:
@@ -632,12 +635,14 @@ def test_cursors_outlive_the_page_when_there_is_storage(run: Evaluate) -> None:
         const first = await start({ storage });
         first.hub.subscribe("a.b", { since: "-5" });
         first.socket().hello();
+        await asked(first.socket(), "a.b");
         accept(first.socket(), "a.b", "k-4");
         first.socket().say(event("a.b", "k-7"));
+        while (!kept.get("eventhub.cursor.a.b")?.endsWith("7")) await new Promise(setTimeout);
         const second = await start({ storage });
         second.hub.subscribe("a.b", { since: "-5" });
         second.socket().hello();
-        return second.socket().sent[0].since;
+        return (await asked(second.socket(), "a.b")).since;
     """)
     assert since == "k-7"
 
@@ -649,6 +654,7 @@ def test_a_full_storage_does_not_stop_delivery(run: Evaluate) -> None:
         const { hub, socket, log, handlers } = await start({ storage });
         hub.subscribe("a.b", handlers);
         socket().hello();
+        await asked(socket(), "a.b");
         accept(socket(), "a.b", "k-4");
         socket().say(event("a.b", "k-5"));
         return log.at(-1);

@@ -9,7 +9,8 @@ BEGIN = """
         clock.advance(2);
         socket().hello();
     };
-    const asked = () => socket().sent.map(({ type, since }) => since ?? type);
+    const sent = () => socket().sent.map(({ type, since }) => since ?? type);
+    const subscribed = (count = 1) => asked(socket(), "a.b", count);
     const note = (name) => ({
         onEvent: ({ id }) => log.push([name, id]),
         onGap: ({ position }) => log.push([name, position]),
@@ -21,30 +22,32 @@ BEGIN = """
 def test_a_state_goes_on_with_what_has_changed_since(run: Evaluate) -> None:
     partly, whole = run(f"""{BEGIN}
         hub.subscribe("a.b", {{ since: "state", ...handlers }});
+        await subscribed();
         accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
         socket().say(event("a.b", "k-3"));
         again();
-        const partly = asked();
+        const partly = sent();
         accept(socket(), "a.b", "k-3", {{ head: "k-9" }});
         socket().say(event("a.b", "k-9"));
         again();
-        return [partly, asked()];
+        return [partly, sent()];
     """)
     assert (partly, whole) == (["state:k-3"], ["state:k-9"])
 
 
 def test_a_state_is_read_again_after_a_gap_that_no_state_follows(run: Evaluate) -> None:
     sent, events = run(f"""{BEGIN}
-        const one = hub.subscribe("a.b", {{ since: "state", ...note("one") }});
+        hub.subscribe("a.b", {{ since: "state", ...note("one") }});
+        await subscribed();
         accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
         socket().say({{ type: "gap", channel: "a.b", position: "k-5", reason: "expired" }});
         socket().say(event("a.b", "k-9"));
-        const before = asked().length;
+        const before = sent().length;
         socket().say({{ type: "gap", channel: "a.b", position: "n-0", reason: "reset" }});
         socket().say(event("a.b", "n-1"));
         accept(socket(), "a.b", "n-0", {{ head: "n-2" }});
         socket().say(event("a.b", "n-1"), event("a.b", "n-2"));
-        return [[before, asked()], log.map(([, id]) => id)];
+        return [[before, sent()], log.map(([, id]) => id)];
     """)
     assert sent == [1, ["state", "unsubscribe", "state"]]
     assert events == ["k-5", "k-9", "n-0", "n-1", "n-2"]
@@ -56,12 +59,13 @@ def test_a_state_takes_no_events_from_a_subscriber_beside_it(run: Evaluate) -> N
         accept(socket(), "a.b", "k-5");
         socket().say(event("a.b", "k-6"));
         hub.subscribe("a.b", {{ since: "state", ...note("state") }});
+        await subscribed(2);
         accept(socket(), "a.b", "k-0", {{ head: "k-8" }});
         socket().say(event("a.b", "k-2"), event("a.b", "k-8")); // 7 was of the key of 8
         accept(socket(), "a.b", "k-6", {{ head: "k-8" }});
         for (const id of ["k-7", "k-8", "k-9"]) socket().say(event("a.b", id));
         again();
-        return [log, asked()];
+        return [log, sent()];
     """)
     assert [event for name, event in log if name == "all"] == ["k-6", "k-7", "k-8", "k-9"]
     assert [event for name, event in log if name == "state"] == ["k-2", "k-8", "k-9"]
@@ -71,13 +75,14 @@ def test_a_state_takes_no_events_from_a_subscriber_beside_it(run: Evaluate) -> N
 def test_a_part_of_a_state_goes_on_before_those_that_wait_for_its_end(run: Evaluate) -> None:
     first, then = run(f"""{BEGIN}
         const state = hub.subscribe("a.b", {{ since: "state" }});
+        await subscribed();
         accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
         socket().say(event("a.b", "k-3"));
         hub.subscribe("a.b", {{ since: "-2", ...note("all") }});
         again();
-        const first = asked();
+        const first = sent();
         hub.unsubscribe(state);
-        return [first, asked()];
+        return [first, sent()];
     """)
     assert first == ["state:k-3"]
     assert then == ["state:k-3", "unsubscribe", "-2"]

@@ -60,7 +60,7 @@ def test_subscribers_with_one_filter_share_and_another_filter_is_refused(run: Ev
     """)
     assert sent == [["subscribe", "x"]]
     assert [code for code, _ in faults] == ["already_subscribed"] * 2
-    assert "with the filter x; received y; expected the same" in faults[0][1]
+    assert "has the filter x; received y; expected the same" in faults[0][1]
     assert "received (none)" in faults[1][1]
     assert again == "y", "without subscribers, the channel takes another filter"
 
@@ -70,7 +70,7 @@ def test_a_loop_has_a_filter_and_is_told_of_another_one(run: Evaluate) -> None:
         const { hub, socket } = await start();
         socket().hello();
         hub.events("a.b", { where: "x" }).next();
-        await Promise.resolve();
+        await asked(socket(), "a.b");
         const other = await hub.events("a.b").next().catch(({ code }) => code);
         return [socket().sent[0].where, other];
     """)
@@ -141,7 +141,7 @@ def test_an_update_is_sent_once_and_given_again_by_the_next_connection(run: Eval
         all.push(given());
         return [sent, [await first, await second, await third], all];
     """)
-    assert sent == {"type": "update", "ref": 2, "channel": "a.b", "data": {"n": 1}}
+    assert sent == {"type": "update", "ref": "signal-2", "channel": "a.b", "data": {"n": 1}}
     assert results == [True, False, True]
     assert given == [
         ["subscribe"],

@@ -14,7 +14,15 @@ from tests.harness.eventhub import EventHubServer
 
 BYTES = 6 * 1024
 """Of the core, compressed. The other modules are loaded when they are needed."""
-ON_DEMAND = ("authentication.js", "event-queue.js", "patterns.js")
+ON_DEMAND = (
+    "authentication.js",
+    "cursors.js",
+    "event-queue.js",
+    "patterns.js",
+    "signals.js",
+    "sse.js",
+    "state.js",
+)
 
 USE = """
 import { EventHub, EventHubError } from "@eventhub/client";
@@ -51,7 +59,8 @@ export async function follow(): Promise<void> {
   await hub.delete("orders.eu", "17", { ifMatch: id }).catch((error: EventHubError) => error.id);
   const accepted: boolean = await hub.updateMember("orders.eu", { status: "away" });
   void accepted;
-  if (hub.status.state === "waiting") void hub.status.seconds.toFixed();
+  await hub.publish("orders.eu", { number: 2 }, { maxAge: 5, attributes: { source: "/x" } });
+  if (hub.status.state === "waiting") void [hub.status.seconds.toFixed(), hub.status.reason.trim()];
 }
 
 // @ts-expect-error a number is no address

@@ -17,9 +17,9 @@ export class Authentication {
 
   /**
    * `source`: a token (a string), null, or a function that returns one or a promise of one.
-   * `on`: send(message), retry(), restart(), stop(reason, code), later(milliseconds, action): runs
-   * the action unless there is a new connection by then, same(): a function that says whether
-   * there is none.
+   * `on`: send(message), retry(reason), restart(), stop(reason, code, advice),
+   * later(milliseconds, action): runs the action unless there is a new connection by then, same():
+   * a function that says whether there is none.
    */
   constructor(source, options, on) {
     this.#source = source;
@@ -90,10 +90,10 @@ export class Authentication {
   }
 
   #onRefused({ code, message }) {
-    if (RETRYABLE.has(code)) return this.#on.retry();
+    if (RETRYABLE.has(code)) return this.#on.retry(message);
     // The new token is another principal's, which needs a connection of its own.
     if (code === "forbidden" && this.#acceptedAt !== null) return this.#on.restart();
-    this.#on.stop(message, code);
+    this.#on.stop(message, code, "get another token, and call setToken()");
   }
 
   // Half of the lifetime of the token since it was accepted. The server warns then at the earliest.

@@ -9,8 +9,10 @@ export class Channel {
   #subscriptions = new Set();
   #active = []; // those that the subscription is for
   #where;
-  #data; // of the member: undefined until it is updated
-  #accepted;
+  /** Of the member, from the next `subscribe` on; undefined until it is updated. */
+  data = undefined;
+  /** The data that the server has accepted. */
+  accepted = undefined;
 
   /** `where`: the filter of all its subscribers. The server takes one for a channel. */
   constructor(name, ref, where) {
@@ -32,20 +34,10 @@ export class Channel {
   /** This client in presence: its id, or its id and data. */
   get member() {
     const member = [...this.#subscriptions].map((each) => each.member).find(Boolean);
-    if (!member || this.#data === undefined) return member;
+    const { data } = this;
+    if (!member || data === undefined) return member;
     const id = member.id ?? member;
-    return this.#data === null ? id : { id, data: this.#data };
-  }
-
-  /** Gives data to the member from the next `subscribe` on. */
-  updateMember(data) {
-    this.#data = data;
-  }
-
-  /** The server has accepted or refused the data. After a refusal, the data before holds. */
-  updated(data, accepted) {
-    if (accepted) this.#accepted = data;
-    else if (this.#data === data) this.#data = this.#accepted;
+    return data === null ? id : { id, data };
   }
 
   /**
@@ -55,9 +47,9 @@ export class Channel {
   add(subscription) {
     const { where } = subscription;
     if (where !== this.#where) {
-      const has = `${this.name} is subscribed to with the filter ${this.#where ?? "(none)"}`;
-      const fault = `received ${where ?? "(none)"}; expected the same, or another EventHub`;
-      throw new EventHubError("already_subscribed", `${has}; ${fault}`);
+      const has = `${this.name} has the filter ${this.#where ?? "(none)"}`;
+      const fault = `${has}; received ${where ?? "(none)"}; expected the same, or another EventHub`;
+      throw new EventHubError("already_subscribed", fault);
     }
     const others = [...this.#subscriptions];
     this.#subscriptions.add(subscription);
@@ -86,7 +78,7 @@ export class Channel {
     this.#active = this.first(all);
     const presence = all.some((each) => each.presence);
     const { member } = this;
-    this.#accepted = this.#data;
+    this.accepted = this.data;
     return {
       type: "subscribe",
       ref: this.ref,
@@ -98,15 +90,9 @@ export class Channel {
     };
   }
 
-  /**
-   * Those that the next subscription is for. A state leaves out events that the others need, so
-   * those that read one go first, alone.
-   */
+  /** Those that the next subscription is for. The others wait for their end. */
   first(all) {
-    const fresh = all.filter((each) => each.state && each.cursor === null);
-    if (fresh.length > 0) return fresh;
-    const partly = all.filter((each) => each.state && !each.whole);
-    return partly.length === 0 || all.every((each) => each.state) ? all : partly;
+    return all.find((each) => each.state)?.first(all) ?? all;
   }
 
   /** Where the subscription for these begins. */

@@ -1,6 +1,5 @@
 // The channels and patterns of a hub: which subscribers each has, and what is sent for them.
 
-import { EventHubError } from "./errors.js";
 import { isPattern } from "./positions.js";
 import { Subscription } from "./subscription.js";
 
@@ -23,28 +22,21 @@ export class Channels {
     this.maxBytes = Infinity;
   }
 
-  /** Subscribes. A pattern waits for its module, and a storage may return promises. */
+  /** Subscribes. A pattern and a state wait for a module, and a storage for what it has. */
   subscribe(name, options) {
-    const { cursor: keptAs = name, ...rest } = options;
-    // The page that resumes a state must have kept it, too: so only by request.
-    const kept = options.since !== "state" || options.cursor !== undefined;
-    const key = `eventhub.cursor.${keptAs}`;
-    const stored = kept && this.#storage?.getItem(key);
-    const create = (Class, since) => {
-      const given = since ? { ...rest, since } : rest;
-      const store = kept && this.#storage && ((cursor) => this.#store(key, cursor));
-      const subscription = new Class(name, given, store);
-      this.#add(subscription);
-      return subscription;
-    };
-    if (!stored?.then && !isPattern(name)) return create(Subscription, stored);
+    const state = String(options.since).startsWith("state");
+    // The page that resumes a state must have kept its keys: so only with a name.
+    const kept = this.#storage && (!state || options.cursor);
+    if (!kept && !state && !isPattern(name)) return this.#create(Subscription, name, options);
     const later = new Later(name);
     this.#later.add(later);
-    const begin = ([since, Class]) => {
-      if (this.#later.delete(later)) later.subscription = create(Class, since);
-    };
     const fail = (error) => (options.onError ?? console.error)(error);
-    Promise.all([stored, classFor(name)]).then(begin).catch(fail);
+    this.#load(name, state, kept && options)
+      .then(([Class, begin]) => {
+        if (!this.#later.delete(later)) return;
+        later.subscription = this.#create(Class, name, { ...options, ...begin });
+      })
+      .catch(fail);
     return later;
   }
 
@@ -65,24 +57,8 @@ export class Channels {
     this.#unsubscribe(name);
   }
 
-  /**
-   * Updates the member's data with `send(message)`, which resolves with whether it was accepted.
-   * A connection that begins later gives the data with `subscribe`.
-   */
-  async updateMember(name, data, send) {
-    const channel = this.#byName.get(name);
-    if (!channel?.member) {
-      throw new EventHubError("not_subscribed", `no subscription of ${name} has a member`);
-    }
-    channel.updateMember(data);
-    try {
-      const accepted = await send({ type: "update", ref: this.#nextRef(), channel: name, data });
-      if (accepted) channel.updated(data, true);
-      return accepted;
-    } catch (error) {
-      channel.updated(data, false);
-      throw error;
-    }
+  named(name) {
+    return this.#byName.get(name);
   }
 
   /** Subscribes on a new connection. */
@@ -113,8 +89,20 @@ export class Channels {
     if (this.#byName.delete(name)) channel.fail(error);
   }
 
-  #add(subscription) {
-    const name = subscription.channel;
+  #create(Class, name, options) {
+    const subscription = new Class(name, options);
+    this.#add(name, subscription);
+    return subscription;
+  }
+
+  async #load(name, state, kept) {
+    let Class = Subscription;
+    if (isPattern(name)) Class = (await import("./patterns.js")).PatternSubscription;
+    else if (state) Class = (await import("./state.js")).StateSubscription;
+    return [Class, kept && (await (await import("./cursors.js")).kept(this.#storage, name, kept))];
+  }
+
+  #add(name, subscription) {
     const channel = this.#byName.get(name);
     if (channel) {
       if (channel.add(subscription)) this.#beginAgain(channel);
@@ -140,16 +128,6 @@ export class Channels {
   #unsubscribe(channel) {
     this.#send({ type: "unsubscribe", ref: this.#nextRef(), channel });
   }
-
-  // A full or forbidden storage must not stop delivery: the cursor then lasts as long as the page.
-  #store(key, cursor) {
-    const ignore = () => {};
-    try {
-      this.#storage.setItem(key, cursor)?.catch?.(ignore);
-    } catch {
-      // See above.
-    }
-  }
 }
 
 /** A subscription that waits for a module or for the storage. */
@@ -168,6 +146,3 @@ class Later {
     return this.subscription?.since;
   }
 }
-
-const classFor = async (name) =>
-  isPattern(name) ? (await import("./patterns.js")).PatternSubscription : Subscription;

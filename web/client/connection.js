@@ -6,7 +6,7 @@
 // connecting          hello arrives                                      open
 // connecting, open    retryable close, or silence for too long           waiting
 // waiting             the delay ends, or connect() or check()            connecting
-// connecting, open,   the browser reports no network                     offline
+// connecting, open,   the browser reports no network, or suspend()        offline
 //   waiting
 // offline             hello arrives: attempts go on, the browser may     open
 //                     be wrong
@@ -18,6 +18,9 @@
 // a missing extension (RFC 6455, section 7.4.1).
 const FINAL_CLOSE_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
 const MAX_DELAY_SECONDS = 3_600;
+
+/** Milliseconds until a WebSocket is tried again after it was replaced. */
+const REPLACED = 600_000;
 
 const isRefusal = (closeCode) => closeCode >= 4400 && closeCode < 4500;
 
@@ -45,12 +48,15 @@ export class Connection {
   #pingSentAt = null;
   #requestedDelay = null;
   #lastError = { code: "", message: "" };
+  #failed = 0; // attempts in a row without a hello
+  #replaced = null; // { Socket, at, reason } in place of WebSockets
 
   /**
    * `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds).
-   * `on`: open(hello), message(message), status(status), prepare(), canRenew(code).
-   * prepare() runs before each connection and may return a promise to wait for. canRenew(code)
-   * says whether a new token makes up for a refusal.
+   * `on`: open(hello), message(message), status(status), prepare(), canRenew(code), blocked().
+   * blocked() is called when every second attempt fails: WebSockets may be refused. prepare() runs
+   * before each connection and may return a promise to wait for. canRenew(code) says whether a new
+   * token makes up for a refusal.
    */
   constructor(url, options, on) {
     this.#url = url;
@@ -79,7 +85,23 @@ export class Connection {
 
   /** The browser reports no network: an open connection is given up at once. */
   offline() {
-    if (this.status.state !== "stopped") this.#reconnectLater();
+    this.#replaced = null; // the next network may be another
+    if (this.status.state !== "stopped") this.#reconnectLater("the network is gone");
+  }
+
+  /** The page is frozen: no connection until check(). */
+  suspend() {
+    if (this.status.state === "stopped") return;
+    this.#discard();
+    this.#setStatus({ state: "offline", reason: "the page is frozen" });
+  }
+
+  /** WebSockets cannot be opened: connects with one of these in their place. */
+  replace(Socket, reason) {
+    const { state } = this.status;
+    if (this.#replaced || state === "open" || state === "stopped") return;
+    this.#replaced = { Socket, at: this.#options.clock.now(), reason };
+    this.restart();
   }
 
   /** Sends a text frame. Returns false without an open connection. */
@@ -90,32 +112,35 @@ export class Connection {
   }
 
   /** Stops. `code`: the error code, if the server refused. */
-  close(reason, code) {
+  close(reason, code, advice) {
     this.#discard();
-    this.#setStatus({ state: "stopped", reason, ...(code && { code }) });
+    this.#setStatus({ state: "stopped", reason, ...(code && { code }), ...(advice && { advice }) });
   }
 
   /** Reconnects later, as after a lost connection. */
-  retry() {
-    this.#reconnectLater();
+  retry(reason) {
+    this.#reconnectLater(reason);
   }
 
   #start() {
     this.#requestedDelay = null;
     this.#lastError = { code: "", message: "" };
-    this.#setTimer(this.#options.timing.connect, () => this.#reconnectLater());
+    const { connect } = this.#options.timing;
+    this.#setTimer(connect, () => this.#reconnectLater(`no answer in ${connect / 1000} seconds`));
     const preparing = (this.#preparing = {});
     const ifCurrent = (action) => () => this.#preparing === preparing && action();
     const prepared = this.#on.prepare();
     if (!prepared) return this.#openSocket();
     prepared.then(
       ifCurrent(() => this.#openSocket()),
-      ifCurrent(() => this.#reconnectLater()),
+      ifCurrent(() => this.#reconnectLater("there is no token")),
     );
   }
 
   #openSocket() {
-    this.#socket = new this.#options.WebSocket(this.#url);
+    const { WebSocket, clock } = this.#options;
+    if (this.#replaced && clock.now() - this.#replaced.at > REPLACED) this.#replaced = null;
+    this.#socket = new (this.#replaced?.Socket ?? WebSocket)(this.#url);
     this.#socket.onerror = () => {}; // `ws` throws otherwise; a close follows every error
     this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
     this.#socket.onclose = (event) => this.#onClose(event.code, event.reason);
@@ -137,19 +162,24 @@ export class Connection {
   #onHello(hello) {
     this.#openedAt = this.#lastMessageAt;
     this.#watchSilence();
-    this.#setStatus({ state: "open" });
+    this.#failed = 0;
+    const reason = this.#replaced?.reason;
+    this.#setStatus({ state: "open", ...(reason && { transport: "sse", reason }) });
     this.#on.open(hello);
   }
 
   #onClose(closeCode, reason) {
     // The server's close frame carries the error code as its reason.
     const code = isRefusal(closeCode) ? this.#lastError.code || reason : "";
-    if (mayReconnect(closeCode) || this.#on.canRenew(code)) return this.#reconnectLater();
-    const fallback = reason || `the server closed the connection with code ${closeCode}`;
-    this.close(this.#lastError.message || fallback, code);
+    const fallback = reason || `the connection was closed with code ${closeCode}`;
+    const why = this.#lastError.message || fallback;
+    if (mayReconnect(closeCode) || this.#on.canRenew(code)) this.#reconnectLater(why);
+    else this.close(why, code);
   }
 
-  #reconnectLater() {
+  #reconnectLater(reason) {
+    if (this.#socket && this.#openedAt === null && !this.#lastError.code) this.#failed += 1;
+    const blocked = this.#failed > 0 && this.#failed % 2 === 0 && !this.#replaced;
     this.#discard();
     const { clock, online, timing } = this.#options;
     // Only a connection that lasted resets the backoff: a server may accept and close at once.
@@ -159,8 +189,10 @@ export class Connection {
     const seconds = this.#delay();
     this.#attempt += 1;
     this.#setTimer(seconds * 1000, () => this.#reconnect());
-    if (online()) this.#setStatus({ state: "waiting", seconds });
-    else if (this.status.state !== "offline") this.#setStatus({ state: "offline" });
+    const { code } = this.#lastError;
+    if (online()) this.#setStatus({ state: "waiting", seconds, reason, ...(code && { code }) });
+    else if (this.status.state !== "offline") this.#setStatus({ state: "offline", reason });
+    if (blocked) this.#on.blocked().catch(() => {}); // its module may not come either
   }
 
   /** Seconds: what the server asked for in its goodbye, otherwise the backoff. */
@@ -193,7 +225,7 @@ export class Connection {
     this.#lastMessageAt = -Infinity;
     this.#socket.send('{"type":"ping"}');
     this.#setTimer(this.#options.timing.pong, () =>
-      this.#lastMessageAt >= sentAt ? this.#watchSilence() : this.#reconnectLater(),
+      this.#lastMessageAt >= sentAt ? this.#watchSilence() : this.#reconnectLater("no pong came"),
     );
   }
 

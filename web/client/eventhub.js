@@ -1,11 +1,7 @@
 // The EventHub client: many channels over one WebSocket, with nothing lost or delivered twice
 // (PROTOCOL.md, "A client that loses nothing").
-//
-//   const hub = new EventHub("https://hub.example", { onStatus: console.log });
-//   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.data) });
-//   await hub.publish("chat.lobby", { sender: "ana", text: "oi" });
-//
-// The options are in types.d.ts, their defaults in options.js.
+// The options are in types.d.ts, their defaults in options.js. What not every page needs is in
+// modules that are imported when it is first used.
 
 import { socketAddress } from "./address.js";
 import { Channels } from "./channels.js";
@@ -13,10 +9,8 @@ import { Connection, backoff } from "./connection.js";
 import { EventHubError } from "./errors.js";
 import { DEFAULTS } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
-import { PendingSignals } from "./pending-signals.js";
 
 export { EventHubError };
-
 export class EventHub {
   #options;
   #authentication = null;
@@ -25,7 +19,8 @@ export class EventHub {
   #ref = 0;
   #channels;
   #publishes;
-  #signals;
+  #signals = null;
+  #loading = null; // of their module, so that they keep their order
   #connections = 0;
 
   /**
@@ -36,7 +31,10 @@ export class EventHub {
    */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
-    this.#connection = new Connection(socketAddress(url), this.#options, {
+    const address = socketAddress(url);
+    this.#connection = new Connection(address, this.#options, {
+      // A proxy may refuse WebSockets, and let HTTP pass.
+      blocked: () => import("./sse.js").then((sse) => sse.fallBack(address, this.#connection)),
       prepare: () => this.#prepare(),
       canRenew: (code) => this.#authentication?.canRenew(code),
       open: (hello) => this.#onOpen(hello),
@@ -49,11 +47,11 @@ export class EventHub {
       () => this.#nextRef(),
       this.#options.storage,
     );
-    this.#publishes = new PendingPublishes(send);
-    this.#signals = new PendingSignals(send, this.#options.outstanding);
+    this.#publishes = new PendingPublishes(send, this.#options.clock);
     this.#unwatch = this.#options.watch(
       () => this.#connection.check(),
       () => this.#connection.offline(),
+      () => this.#connection.suspend(),
     );
     this.#connection.connect();
   }
@@ -160,9 +158,9 @@ export class EventHub {
    * @param {unknown} data
    * @returns {Promise<boolean>}
    */
-  signal(channel, data) {
-    const message = { type: "publish", ref: this.#nextRef(), channel, data, signal: true };
-    return this.#signals.send(message);
+  async signal(channel, data) {
+    if (!this.#signals) await (this.#loading ??= this.#loadSignals());
+    return this.#signals.signal(channel, data);
   }
 
   /**
@@ -173,8 +171,9 @@ export class EventHub {
    * @param {Record<string, unknown> | null} data
    * @returns {Promise<boolean>}
    */
-  updateMember(channel, data) {
-    return this.#channels.updateMember(channel, data, (message) => this.#signals.send(message));
+  async updateMember(channel, data) {
+    if (!this.#signals) await (this.#loading ??= this.#loadSignals());
+    return this.#signals.updateMember(channel, data);
   }
 
   /** A new idempotency key. */
@@ -183,7 +182,8 @@ export class EventHub {
     return Array.from({ length: 4 }, part).join("-");
   }
 
-  #publish(channel, content, { key = this.newKey(), ifMatch, ...options } = {}) {
+  #publish(channel, content, options = {}) {
+    const { key = this.newKey(), ifMatch, maxAge = this.#options.maxAge, ...others } = options;
     const { state, reason } = this.status;
     if (state === "stopped") return Promise.reject(stopped(reason));
     const limit = this.#options.outstanding;
@@ -192,10 +192,8 @@ export class EventHub {
       return Promise.reject(new EventHubError("queue_full", fault));
     }
     const ref = this.#nextRef();
-    const message = { type: "publish", ref, channel, ...options, ...content, key };
-    const published = this.#publishes.add({ ...message, if_match: ifMatch });
-    if (state === "open") this.#publishes.send(ref);
-    return published;
+    const message = { type: "publish", ref, channel, ...others, ...content, key };
+    return this.#publishes.add({ ...message, if_match: ifMatch }, maxAge);
   }
 
   #onOpen(hello) {
@@ -204,7 +202,6 @@ export class EventHub {
     const bytes = hello.limits?.message_bytes ?? Infinity;
     this.#channels.maxBytes = bytes;
     this.#channels.subscribeAll();
-    this.#signals.maxBytes = bytes;
     this.#publishes.sendAll(bytes);
   }
 
@@ -212,14 +209,17 @@ export class EventHub {
     const { type, ref, reason } = message;
     if (this.#authentication?.receive(message)) return;
     if (type === "published") return this.#publishes.resolve(ref, message);
-    if (type === "signaled" || type === "updated") return this.#signals.accept(ref);
+    if (type === "signaled" || type === "updated") return this.#signals?.accept(ref);
     if (type === "error") return this.#onError(message);
     if (type === "unsubscribed" && reason !== "client") return this.#onUnsubscribed(message);
     this.#channels.receive(message);
   }
 
   #onStatus(status) {
-    if (status.state !== "open") this.#signals.forget();
+    if (status.state !== "open") {
+      this.#signals?.forget();
+      this.#publishes.lost();
+    }
     if (status.state === "stopped") this.#publishes.rejectAll(stopped(status.reason));
     this.#options.onStatus(status);
   }
@@ -228,7 +228,7 @@ export class EventHub {
     // The connection is about to close. The next one sends the publish again.
     if (code === "shutting_down" && this.#publishes.has(ref)) return;
     const error = new EventHubError(code, message, details, id);
-    if (this.#signals.reject(ref, error)) return;
+    if (this.#signals?.reject(ref, error)) return;
     this.#publishes.reject(ref, error);
     const channel = this.#channels.find(ref);
     if (!channel) return;
@@ -257,12 +257,22 @@ export class EventHub {
     const { Authentication } = await import("./authentication.js");
     this.#authentication ??= new Authentication(this.#options.token, this.#options, {
       send: (message) => this.#send(message),
-      retry: () => this.#connection.retry(),
+      retry: (reason) => this.#connection.retry(reason),
       restart: () => this.#connection.restart(),
-      stop: (reason, code) => this.#connection.close(reason, code),
+      stop: (...why) => this.#connection.close(...why),
       later: (milliseconds, action) => this.#later(milliseconds, action),
       same: () => this.#same(),
     });
+  }
+
+  async #loadSignals() {
+    try {
+      const { Signals } = await import("./signals.js");
+      const send = (text) => this.#connection.send(text);
+      this.#signals = new Signals(send, this.#options.outstanding, this.#channels);
+    } finally {
+      this.#loading = null;
+    }
   }
 
   /** Runs `action` after the delay, unless there is a new connection by then. */
@@ -271,7 +281,7 @@ export class EventHub {
     this.#options.clock.setTimeout(() => same() && action(), milliseconds);
   }
 
-  /** Returns a function that says whether this is still the connection. */
+  /** A function that says whether this is still the connection. */
   #same() {
     const connection = this.#connections;
     return () => this.#connections === connection;

@@ -1,21 +1,23 @@
-// The browser's view of the network. It may be wrong: a server on this machine needs no network.
+// The browser's view of the network and the page. Its view of the network may be wrong: a server on
+// this machine needs none.
 
 /** Whether the browser reports a network. */
 export const online = () => globalThis.navigator?.onLine !== false;
 
 /**
- * Calls `check` when the network may be back or the page becomes visible, and `offline` when the
- * network is lost. Returns a function that stops both.
+ * Calls `check` when the network may be back, and when the page becomes visible or is thawed;
+ * `offline` when the network is lost; `suspend` when the page is frozen or kept for the back
+ * button: an open connection would fill up unread. Returns a function that stops all.
  */
-export function watchBrowser(check, offline) {
+export function watchBrowser(check, offline, suspend) {
   if (!globalThis.document) return () => {}; // Node
-  const visible = () => document.visibilityState === "visible" && check();
-  addEventListener("online", check);
-  addEventListener("offline", offline);
-  document.addEventListener("visibilitychange", visible);
-  return () => {
-    removeEventListener("online", check);
-    removeEventListener("offline", offline);
-    document.removeEventListener("visibilitychange", visible);
+  const heard = ({ type, persisted = true }) => {
+    if (type === "offline") offline();
+    else if (!persisted) return; // a page that goes for good, or has just come
+    else if (type === "freeze" || type === "pagehide") suspend();
+    else if (document.visibilityState === "visible" || type !== "visibilitychange") check();
   };
+  const types = "online offline pageshow pagehide visibilitychange resume freeze".split(" ");
+  for (const type of types) addEventListener(type, heard, true); // before those of the document
+  return () => types.forEach((type) => removeEventListener(type, heard, true));
 }

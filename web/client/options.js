@@ -15,12 +15,15 @@ export const DEFAULTS = {
   onTokenError: (error) => console.error(error),
   /** Unanswered publishes at a time. Any more are refused with `queue_full`. */
   outstanding: 256,
+  /** Seconds. Publishes that are not stored by then are rejected with `too_old`. */
+  maxAge: Infinity,
   /** Keeps cursors across page loads: sessionStorage, or any object with getItem and setItem. */
   storage: null,
 
   WebSocket: globalThis.WebSocket,
   clock: {
     now: () => performance.now(),
+    date: () => Date.now(),
     setTimeout: (action, milliseconds) => setTimeout(action, milliseconds),
     clearTimeout: (timer) => clearTimeout(timer),
   },

@@ -2,13 +2,13 @@
 // the first pattern is subscribed to. No I/O.
 
 import { Channel } from "./channel.js";
-import { reached } from "./positions.js";
+import { expressionOf, reached } from "./positions.js";
 import { Subscriber } from "./subscriber.js";
 
 /** Bytes of a message with positions: what a server takes of a client without a credential. */
 const PART = 16_000;
 const MISSED = new Set(["expired", "reset"]);
-/** Milliseconds between two writes of all positions to the storage. */
+/** Milliseconds between two writes of all positions to a storage. */
 const PAUSE = 1000;
 
 /** One subscriber of a pattern, with its position in each channel. */
@@ -20,10 +20,11 @@ export class PatternSubscription extends Subscriber {
   #subscriptions = 0;
   #replayed = 0;
   #kept = new Map();
+  #keptAt = -Infinity;
   #timer = null;
 
-  constructor(channel, options, store) {
-    super(channel, options, store && (() => this.#store(store)));
+  constructor(channel, options) {
+    super(channel, options);
     const { begins } = this;
     const given = typeof begins === "string" && begins[0] === "{" ? JSON.parse(begins) : begins;
     this.state = given === "state";
@@ -108,10 +109,8 @@ export class PatternSubscription extends Subscriber {
     for (const [channel, position] of this.#told) this.#move(channel, position);
     this.#told.clear();
     this.complete = this.whole = true;
-    const all = new Map(this.#positions);
-    this.keep(null, () => {
-      for (const [channel, position] of all) this.#kept.set(channel, position);
-    });
+    const all = [...this.#positions];
+    this.keep(null, () => this.#handled(all));
     this.tell("onReplayed", { count: this.#replayed, resumed: this.#subscriptions > 1 });
   }
 
@@ -145,16 +144,27 @@ export class PatternSubscription extends Subscriber {
   }
 
   #keep(handler, channel, position) {
-    this.keep(handler, () => this.#kept.set(channel, position));
+    this.keep(handler, () => this.#handled([[channel, position]]));
   }
 
-  // All positions are written at once, so not for each event.
-  #store(store) {
-    if (!this.complete || this.#timer !== null) return;
+  /**
+   * What the storage gets. All positions are written at once, so not for each event: undefined, and
+   * once more later.
+   */
+  #handled(positions) {
+    for (const [channel, position] of positions) this.#kept.set(channel, position);
+    if (!this.complete || this.#timer !== null) return undefined;
+    const now = Date.now();
+    if (Math.abs(now - this.#keptAt) > PAUSE) {
+      this.#keptAt = now;
+      return JSON.stringify(Object.fromEntries(this.#kept));
+    }
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      store(JSON.stringify(Object.fromEntries(this.#kept)));
+      this.#keptAt = -Infinity;
+      this.keep(null, () => this.#handled([]));
     }, PAUSE);
+    return undefined;
   }
 }
 
@@ -163,8 +173,7 @@ class PatternChannel extends Channel {
 
   constructor(name, ref, where) {
     super(name, ref, where);
-    const signs = { ".": "\\.", "*": "[^.]+", ">": ".+" };
-    this.#expression = new RegExp(`^${name.replace(/[.*>]/g, (sign) => signs[sign])}$`);
+    this.#expression = expressionOf(name);
   }
 
   covers(name) {

@@ -5,12 +5,14 @@ import { EventHubError } from "./errors.js";
 
 export class PendingPublishes {
   #send;
+  #clock;
   #pending = new Map();
   #maxBytes = Infinity;
 
-  /** `send(text)`: sends a text frame on the open connection. */
-  constructor(send) {
+  /** `send(text)`: sends a text frame on the open connection, and returns whether there is one. */
+  constructor(send, clock) {
     this.#send = send;
+    this.#clock = clock;
   }
 
   get size() {
@@ -21,18 +23,30 @@ export class PendingPublishes {
     return this.#pending.has(ref);
   }
 
-  /** Resolves with the `published` message; rejects with an EventHubError. */
-  add(message) {
+  /**
+   * Resolves with the `published` message; rejects with an EventHubError. It is not sent, and not
+   * sent again, when it is older than `maxAge` seconds.
+   */
+  add(message, maxAge) {
+    // A machine that sleeps may stop the first clock, and the second may be set.
+    const clocks = [() => this.#clock.now(), () => this.#clock.date()];
+    const ends = clocks.map((clock) => clock() + maxAge * 1000);
+    const old = () => clocks.some((clock, index) => clock() >= ends[index]);
     return new Promise((resolve, reject) => {
-      this.#pending.set(message.ref, { text: JSON.stringify(message), resolve, reject });
+      this.#pending.set(message.ref, { text: JSON.stringify(message), old, resolve, reject });
+      this.send(message.ref);
+      if (maxAge === Infinity) return;
+      this.#clock.setTimeout(() => this.#expire(message.ref), maxAge * 1000);
     });
   }
 
   /** Sends one publish. One above the server's limit is rejected: it would close the connection. */
   send(ref) {
-    const { text } = this.#pending.get(ref);
+    const publish = this.#pending.get(ref);
+    if (publish.old()) return this.#expire(ref);
+    const { text } = publish;
     const size = new TextEncoder().encode(text).length;
-    if (size <= this.#maxBytes) return this.#send(text);
+    if (size <= this.#maxBytes) return void (publish.sent = this.#send(text));
     const fault = `the event takes ${size} bytes; at most ${this.#maxBytes} are allowed`;
     this.reject(ref, new EventHubError("payload_too_large", fault));
   }
@@ -41,6 +55,14 @@ export class PendingPublishes {
   sendAll(maxBytes) {
     this.#maxBytes = maxBytes;
     for (const ref of [...this.#pending.keys()]) this.send(ref);
+  }
+
+  /** The connection is gone, and the answers with it. */
+  lost() {
+    for (const [ref, publish] of this.#pending) {
+      publish.sent = false;
+      if (publish.old()) this.#expire(ref);
+    }
   }
 
   resolve(ref, published) {
@@ -53,6 +75,13 @@ export class PendingPublishes {
 
   rejectAll(error) {
     for (const ref of [...this.#pending.keys()]) this.reject(ref, error);
+  }
+
+  // One that is sent is answered.
+  #expire(ref) {
+    if (!this.#pending.has(ref) || this.#pending.get(ref).sent) return;
+    const fault = "the event was not stored within its `maxAge`, as far as is known";
+    this.reject(ref, new EventHubError("too_old", fault));
   }
 
   #take(ref) {

@@ -10,5 +10,11 @@ export function reached(position, other) {
   return epoch === otherEpoch && BigInt(offset) >= BigInt(otherOffset);
 }
 
+/** An expression for the channels that fit a pattern. */
+export function expressionOf(pattern) {
+  const signs = { ".": "\\.", "*": "[^.]+", ">": ".+" };
+  return new RegExp(`^${pattern.replace(/[.*>]/g, (sign) => signs[sign])}$`);
+}
+
 /** Whether this names the channels that fit, and not one channel. */
 export const isPattern = (channel) => /[*>]/.test(channel);

@@ -4,24 +4,21 @@ import { Channel } from "./channel.js";
 import { reached } from "./positions.js";
 import { Subscriber } from "./subscriber.js";
 
-const MISSED = new Set(["expired", "reset"]);
+const TOLD = { filter_failed: "onFilterFailed", signal: "onSignal", presence: "onPresence" };
+const MEMBERS = { join: "onJoin", leave: "onLeave", update: "onUpdate" };
 
 export class Subscription extends Subscriber {
-  #subscribed = false;
   #subscriptions = 0;
   #head = null;
   #replayed = 0;
 
-  constructor(channel, options, store) {
-    super(channel, options, store);
-    this.cursor = null;
-    /** Whether it gets the newest event of each key. It may begin with a part of it. */
-    this.state = /^state\b/.test(this.begins);
-    /** Whether all up to the head has arrived. */
-    this.whole = false;
-    /** Whether the channel must be subscribed to again for it. */
-    this.again = false;
-  }
+  cursor = null;
+  /** Whether the server's answer has come, and it was not paused since. */
+  subscribed = false;
+  /** Whether all up to the head has arrived. */
+  whole = false;
+  /** Whether the channel must be subscribed to again for it. */
+  again = false;
 
   newChannel(ref) {
     return new Channel(this.channel, ref, this.where);
@@ -29,8 +26,7 @@ export class Subscription extends Subscriber {
 
   /** Where to begin, or to resume. */
   get since() {
-    if (this.cursor === null) return this.begins;
-    return this.state ? `state:${this.cursor}` : this.cursor;
+    return this.cursor ?? this.begins;
   }
 
   /** Whether it needs more than the events that come next. */
@@ -40,13 +36,13 @@ export class Subscription extends Subscriber {
 
   /** Begins at a position, among subscribers that have begun already. */
   begin(position) {
-    this.#subscribed = this.whole = true;
+    this.subscribed = this.whole = true;
     this.cursor = position;
   }
 
   /** Ignores what comes until the channel is subscribed to again. */
   pause() {
-    this.#subscribed = this.again = false;
+    this.subscribed = this.again = false;
   }
 
   /** Whether the subscription that this message begins would leave out events. */
@@ -59,20 +55,16 @@ export class Subscription extends Subscriber {
     const { type } = message;
     if (type === "subscribed") return this.#onSubscribed(message);
     // Anything earlier belongs to a previous subscription of the same channel.
-    if (!this.#subscribed) return;
+    if (!this.subscribed) return;
     if (type === "event") this.#onEvent(message);
     if (type === "gap") this.#onGap(message);
     if (type === "position") this.#onPosition(message);
-    if (type === "filter_failed") this.tell("onFilterFailed", message);
-    if (type === "signal") this.tell("onSignal", message);
-    if (type === "join") this.tell("onJoin", message.member);
-    if (type === "leave") this.tell("onLeave", message.member);
-    if (type === "update") this.tell("onUpdate", message.member);
-    if (type === "presence") this.tell("onPresence", message);
+    if (TOLD[type]) this.tell(TOLD[type], message);
+    if (MEMBERS[type]) this.tell(MEMBERS[type], message.member);
   }
 
   #onSubscribed(message) {
-    this.#subscribed = true;
+    this.subscribed = true;
     this.#subscriptions += 1;
     this.#head = message.head;
     this.#replayed = 0;
@@ -93,10 +85,7 @@ export class Subscription extends Subscriber {
   }
 
   #onGap(gap) {
-    // The state as it is now follows only a gap before its end; after any other it is read again.
-    this.again = this.state && this.whole && MISSED.has(gap.reason);
-    this.cursor = this.again ? null : gap.position;
-    if (this.again) this.begins = "state";
+    this.cursor = gap.position;
     this.#handled(this.tell("onGap", gap));
   }
 
@@ -109,7 +98,6 @@ export class Subscription extends Subscriber {
 
   #handled(handler) {
     const { cursor, since } = this;
-    if (cursor === null) return;
     // A part of a state is continued on the next page load, too.
     this.keep(handler, () => since);
     if (this.#head === null || !reached(cursor, this.#head)) return;

@@ -4,10 +4,15 @@
 /** A token or API key, or a function that returns one or a promise of one. */
 export type Token = string | null | (() => string | null | Promise<string | null>);
 
+/** `reason` is for people; `code` is an error code (PROTOCOL.md). */
 export type Status =
-  | { state: "connecting" | "open" | "offline" }
-  | { state: "waiting"; seconds: number }
-  | { state: "stopped"; reason: string; code?: string };
+  | { state: "connecting" }
+  /** `transport` is there if WebSockets cannot be opened, and `reason` then says so. */
+  | { state: "open"; transport?: "sse"; reason?: string }
+  | { state: "offline"; reason: string }
+  | { state: "waiting"; seconds: number; reason: string; code?: string }
+  /** It is over until connect() or setToken(). `advice`: what the page can do. */
+  | { state: "stopped"; reason: string; code?: string; advice?: string };
 
 export interface Event<T = unknown> {
   type: "event";
@@ -81,6 +86,8 @@ export interface PublishOptions {
   /** The event that this one edits, deletes (its data is null then) or reacts to, by its id. */
   refers?: string;
   relation?: "edit" | "delete" | "reaction";
+  /** Seconds. If it is not stored by then, it is not sent any more, and rejected with `too_old`. */
+  maxAge?: number;
 }
 
 export interface EventsOptions {
@@ -140,6 +147,8 @@ export interface Options {
   onTokenError?(error: unknown): void;
   /** Unanswered publishes at a time. Any more are refused with `queue_full`. */
   outstanding?: number;
+  /** Seconds, for every publish that does not say otherwise; without end by default. */
+  maxAge?: number;
   storage?: CursorStorage | null;
   /** For runtimes without a WebSocket of their own, such as Node 20: that of the package `ws`. */
   WebSocket?: new (url: string) => unknown;

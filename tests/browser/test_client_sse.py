@@ -1,0 +1,131 @@
+"""The JavaScript client in Chromium behind a proxy that refuses WebSockets."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from tests.browser.refusing_proxy import RefusingProxy
+from tests.harness.clients import http
+from tests.harness.eventhub import EventHubServer
+
+CONFIG = """
+broker: sqlite:///events.db
+channels:
+  chat: {payload: json, presence: true, publish: [client, producer], signals: {publish: [producer]}}
+  iot: {payload: json, key: /id}
+  closed: {payload: json, publish: [producer]}
+"""
+FOLLOW = """async (server) => {
+    const { EventHub } = await import("/static/client.js");
+    globalThis.got = [];
+    globalThis.statuses = [];
+    globalThis.hub = new EventHub(server, {
+        backoff: { base: 0.05, cap: 0.5 },
+        onStatus: (status) => statuses.push(status),
+    });
+    const note = (name) => ({
+        onEvent: ({ channel, data }) => got.push([name, channel, data?.n ?? data]),
+        onGap: ({ reason }) => got.push([name, "gap", reason]),
+        onSignal: ({ data }) => got.push([name, "signal", data]),
+        onPresence: ({ members }) => got.push([name, "members", members.map(({ id }) => id)]),
+        onError: ({ code }) => got.push([name, "error", code]),
+    });
+    hub.subscribe("chat.a", {
+        since: "earliest", presence: true, member: { id: "ana", data: { status: "here" } },
+        ...note("a"),
+    });
+    hub.subscribe("chat.b", note("b"));
+    hub.subscribe("iot.>", { since: "state", ...note("iot") });
+    hub.subscribe("iot.x.y.unknown!", note("bad"));
+}"""
+
+
+@pytest.fixture(scope="module", name="hub")
+def hub_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    with EventHubServer(tmp_path_factory.mktemp("sse"), CONFIG) as running:
+        yield running
+
+
+@pytest.fixture(name="proxy")
+def proxy_fixture(hub: EventHubServer) -> Iterator[RefusingProxy]:
+    with RefusingProxy(hub.port) as running:
+        yield running
+
+
+@pytest.fixture(name="page")
+def page_fixture(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()  # whose console tells of refused WebSockets
+    yield page
+    page.close()
+
+
+def publish(hub: EventHubServer, channel: str, *values: Any) -> None:
+    items = [{"channel": channel, "data": value} for value in values]
+    answer = http.post(f"{hub.url}/v1/events", content=json.dumps(items))
+    assert answer.status_code == 201, answer.text
+
+
+WAIT = """(entries) => {
+    const wanted = entries.map((each) => JSON.stringify(each));
+    const found = got.map((each) => JSON.stringify(each)).filter((each) => wanted.includes(each));
+    return found.join() === wanted.join();
+}"""
+
+
+def waits_for(page: Page, *entries: Any) -> None:
+    """Until each of these was heard, once and in this order."""
+    try:
+        page.wait_for_function(WAIT, arg=entries, timeout=60_000)
+    except PlaywrightTimeout:
+        raise AssertionError(page.evaluate("() => ({ got, statuses })")) from None
+
+
+def test_events_come_over_http_where_a_proxy_refuses_websockets(
+    hub: EventHubServer, proxy: RefusingProxy, page: Page
+) -> None:
+    publish(hub, "chat.a", 1, 2)
+    publish(hub, "iot.t.1", {"id": "x", "n": 1}, {"id": "x", "n": 2})
+    page.goto(proxy.url)
+    page.evaluate(FOLLOW, proxy.url)
+    waits_for(page, ["a", "chat.a", 1], ["a", "chat.a", 2], ["a", "members", ["ana"]])
+    waits_for(page, ["iot", "iot.t.1", 2])
+    waits_for(page, ["bad", "error", "invalid_channel"])
+    said = page.evaluate("() => statuses.at(-1)")
+    assert (said["state"], said["transport"]) == ("open", "sse")
+    assert "a proxy may refuse them" in said["reason"]
+    assert proxy.refused >= 2
+    published = page.evaluate("() => hub.publish('chat.b', { n: 7 })")
+    waits_for(page, ["b", "chat.b", 7])
+    assert published["channel"] == "chat.b"
+    assert page.evaluate("() => hub.signal('chat.a', 'typing')") is True
+    waits_for(page, ["a", "signal", "typing"])
+    refused = page.evaluate("() => hub.publish('no.such', 1).catch(({ code }) => code)")
+    assert refused == "unknown_channel"
+    hub.kill()
+    hub.start()
+    publish(hub, "chat.a", 3)
+    publish(hub, "iot.t.1", {"id": "x", "n": 3})
+    publish(hub, "iot.born", {"id": "y", "n": 4})
+    waits_for(page, ["a", "chat.a", 1], ["a", "chat.a", 2], ["a", "chat.a", 3])
+    waits_for(page, ["iot", "iot.t.1", 2], ["iot", "iot.t.1", 3], ["iot", "iot.born", 4])
+
+
+def test_a_websocket_is_used_again_on_the_next_network(
+    hub: EventHubServer, proxy: RefusingProxy, page: Page
+) -> None:
+    page.goto(proxy.url)
+    page.evaluate(FOLLOW, proxy.url)
+    page.wait_for_function("() => statuses.at(-1).transport === 'sse'", timeout=60_000)
+    proxy.refuses = False
+    page.context.set_offline(True)
+    page.wait_for_function("() => statuses.at(-1).state === 'offline'", timeout=60_000)
+    page.context.set_offline(False)
+    page.wait_for_function(
+        "() => statuses.at(-1).state === 'open' && !statuses.at(-1).transport", timeout=60_000
+    )
+    page.evaluate("() => hub.publish('chat.b', { n: 'again' })")
+    waits_for(page, ["b", "chat.b", "again"])

@@ -1,0 +1,36 @@
+// One subscriber of the state of a channel: the newest event of each key, then every change
+// (PROTOCOL.md, "State"). It is loaded when the first one subscribes. No I/O.
+
+import { Subscription } from "./subscription.js";
+
+const MISSED = new Set(["expired", "reset"]);
+
+export class StateSubscription extends Subscription {
+  state = true;
+
+  /** It goes on with what has changed since, also after a part of the state. */
+  get since() {
+    return this.cursor === null ? this.begins : `state:${this.cursor}`;
+  }
+
+  /**
+   * Those that the next subscription of the channel is for. A state leaves out events that the
+   * others need, so those that read one go first, alone.
+   */
+  first(all) {
+    const fresh = all.filter((each) => each.state && each.cursor === null);
+    if (fresh.length > 0) return fresh;
+    const partly = all.filter((each) => each.state && !each.whole);
+    return partly.length === 0 || all.every((each) => each.state) ? all : partly;
+  }
+
+  // The state as it is now follows only a gap before its end; after any other it is read again.
+  receive(message) {
+    const missed = message.type === "gap" && MISSED.has(message.reason);
+    if (!missed || !this.whole || !this.subscribed) return super.receive(message);
+    this.again = true;
+    this.begins = "state";
+    this.cursor = null;
+    this.tell("onGap", message);
+  }
+}
