@@ -122,6 +122,7 @@ def test_a_named_channel_that_gets_an_event_makes_room_for_another_name() -> Non
     channels = CoveredChannels("drop.*", 2, 60.0)
     channels.name(["drop.a", "drop.b"])
     channels.name(["drop.c", "drop.d"])
+    channels.name(["drop.d", "drop.a"])  # they count already
     with pytest.raises(TooManyChannels):
         channels.name(["drop.e"])
     channels.has_event("drop.a")
