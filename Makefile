@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
-.PHONY: serve test pytest proofs nodes-proof client-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers scale flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof client-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers scale flood docs lock sbom vendored image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -114,6 +114,14 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 sbom: $(VENV)/test.stamp ## Write the bill of materials of the image, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o deploy/sbom.cdx.json requirements/image.txt
 	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' deploy/sbom.cdx.json # the names of packages replace addresses of the registry
+	$(BIN)/python -m deploy.vendored
+
+UPLOT := tests/conformance/node_modules/uplot
+vendored: $(TOOLS) ## Write what the pages ship of others (web/vendor) from its package, minified
+	tests/conformance/node_modules/.bin/esbuild --minify --format=esm --charset=utf8 --log-level=error $(UPLOT)/dist/uPlot.esm.js > web/vendor/uplot/uPlot.js
+	cp $(UPLOT)/dist/uPlot.min.css web/vendor/uplot/uPlot.css
+	cp $(UPLOT)/LICENSE web/vendor/uplot/LICENSE
+	$(MAKE) sbom
 
 image-test: $(VENV)/test.stamp ## Builds the image and runs it, without a registry (tests/deploy/RESULTS.md), some minutes, as root
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"

@@ -41,7 +41,7 @@ def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_i
     described = "chat events · keeps the newest 500 for 1 day · shows who is there"
     expect(page.locator("#channels .muted").first).to_have_text(described)
     expect(page.locator("#channels .links").get_by_role("link")).to_have_text(
-        ["Open the chat", "Read the logs"]
+        ["Open the chat", "Read the logs", "See the readings"]
     )
     card = page.locator("#channels li").nth(2)
     name = card.get_by_role("textbox", name="Channel")

@@ -175,7 +175,7 @@ def test_the_fields_of_a_line_can_be_read_filtered_copied_and_linked(
     details.get_by_role("button", name="Copy link").click()
     expect(page.locator("#said")).to_have_text("Link copied")
     link = page.evaluate("navigator.clipboard.readText()")
-    details.get_by_role("button", name="Only lines with this fields.status").click()
+    details.get_by_role("button", name="Only this fields.status").click()
     expect(messages(page)).to_have_count(5)
     linked = visitor.open(link.removeprefix(server.url))
     expect(linked.locator(".line[aria-selected=true] .message")).to_contain_text("request 4")

@@ -56,6 +56,7 @@ def test_every_link_of_every_page_leads_somewhere_below_the_path(
         ("/chat", "#status"),
         ("/explore", "#status"),
         ("/logs", "#levels button"),
+        ("/iot", "#status"),
         ("/docs", "#channel-types .links a, #channel-types p a"),
     ):
         page = identity(hub).open(path)

@@ -66,6 +66,7 @@ def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
         "/chat",
         "/explore",
         "/logs/logs.>",
+        "/iot/iot.>",
         "/docs",
         "/static/client.js",
         "/static/pages/common/base.css",

@@ -40,3 +40,5 @@ def test_a_wheel_is_built_with_or_without_a_compiler(
     assert "eventhub_client/cli/tail.py" in names  # `eventhub tail`
     web = {f"eventhub/{file.relative_to(ROOT)}" for file in (ROOT / "web").rglob("*.*")}
     assert web | {"eventhub/delivery/fanout.py"} <= set(names)
+    licenses = {name.partition(".dist-info/licenses/")[2] for name in names}
+    assert {"LICENSE", "web/vendor/uplot/LICENSE"} <= licenses

@@ -23,7 +23,7 @@ export class Live {
   #replaying = new Set();
   #connection = { state: "connecting" };
 
-  /** `focus`: the element that is focused after the token form. `onChange()`: state or connection. */
+  /** `focus`: what is focused after the token form. `onChange()`: of the state or connection. */
   constructor(focus, onChange) {
     this.#onChange = onChange;
     this.#status = new StatusView(byId("status"), () => this.#retry());
@@ -35,6 +35,10 @@ export class Live {
       onAuthenticated: () => this.#onAuthenticated(),
       onExpiring: () => this.#token.ask({ code: "expiring" }),
     });
+  }
+
+  get token() {
+    return this.#token.value;
   }
 
   /** The status of the connection. */

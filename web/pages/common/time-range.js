@@ -1,7 +1,7 @@
 // The part of history that a page shows. No I/O.
 //
-// A range is { since } (an age such as "15m", or a count such as "-500") and goes on with what comes
-// next, or { from, to } in milliseconds, which ends.
+// A range is { since } (an age such as "15m", or a count such as "-500") and goes on with what
+// comes next, or { from, to } in milliseconds, which ends.
 
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** Milliseconds by which the clocks of server and browser may differ. */

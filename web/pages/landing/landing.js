@@ -29,6 +29,9 @@ function card(type) {
 function pageOf({ name, payload }) {
   if (name === "chat") return link("Open the chat", "chat?room=lobby");
   if (payload === "log") return link("Read the logs", `logs/${encodeURIComponent(`${name}.>`)}`);
+  if (payload === "reading") {
+    return link("See the readings", `iot/${encodeURIComponent(`${name}.>`)}`);
+  }
   return null;
 }
 

@@ -56,7 +56,7 @@ export class Details {
     const button = row.querySelector("button");
     const filter = this.#filterFor(label, value, path);
     button.hidden = !filter;
-    button.setAttribute("aria-label", `Only lines with this ${label}`);
+    button.setAttribute("aria-label", `Only this ${label}`);
     button.addEventListener("click", filter);
     return row;
   }

@@ -1,4 +1,7 @@
-// The filter that the server evaluates (PROTOCOL.md, "Filters"), from what the page selects. No I/O.
+// The filter that the server evaluates (PROTOCOL.md, "Filters"), from what the page selects. No
+// I/O.
+
+import { whereTime } from "../common/where-time.js";
 
 export const LEVELS = ["debug", "info", "warning", "error", "critical"];
 
@@ -13,8 +16,8 @@ export function whereOf({ levels = [], services = [], text = "", expression = ""
   if (levels.length && levels.length < LEVELS.length) parts.push(`data.level in ${list(levels)}`);
   if (services.length) parts.push(`channel in ${list(services)}`);
   if (text.trim()) parts.push(contains(text.trim()));
-  if (from !== undefined) parts.push(`time >= ${timestamp(from)}`);
-  if (to !== undefined) parts.push(`time < ${timestamp(to)}`);
+  const between = whereTime(from, to);
+  if (between) parts.push(between);
   return parts.length ? parts.join(" && ") : undefined;
 }
 
@@ -38,4 +41,3 @@ function contains(part) {
 
 const text = (value) => JSON.stringify(value);
 const list = (values) => `[${values.map(text).join(", ")}]`;
-const timestamp = (time) => `timestamp(${text(new Date(time).toISOString())})`;

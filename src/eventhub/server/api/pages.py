@@ -17,8 +17,9 @@ PAGES = {
     "/explore": "explore/explore.html",
     "/docs": "docs/docs.html",
     "/logs/{pattern}": "logs/logs.html",
+    "/iot/{pattern}": "readings/readings.html",
 }
-BARE = {"/logs": ("log", "logs")}
+BARE = {"/logs": ("log", "logs"), "/iot": ("reading", "iot")}
 """Pages of channels, called without a pattern: the payload that they show, and the channel type
 that goes first if there are several.
 """
