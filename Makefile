@@ -117,9 +117,8 @@ sbom: $(VENV)/test.stamp ## Write the bill of materials of the image, as Cyclone
 	$(BIN)/python -m deploy.vendored
 
 UPLOT := tests/conformance/node_modules/uplot
-vendored: $(TOOLS) ## Write what the pages ship of others (web/vendor) from its package, minified
-	tests/conformance/node_modules/.bin/esbuild --minify --format=esm --charset=utf8 --log-level=error $(UPLOT)/dist/uPlot.esm.js > web/vendor/uplot/uPlot.js
-	cp $(UPLOT)/dist/uPlot.min.css web/vendor/uplot/uPlot.css
+vendored: $(TOOLS) ## Write what the pages ship of others (web/vendor) from its package
+	{ cat $(UPLOT)/dist/uPlot.iife.min.js; echo "export default uPlot;"; } > web/vendor/uplot/uPlot.js
 	cp $(UPLOT)/LICENSE web/vendor/uplot/LICENSE
 	$(MAKE) sbom
 

@@ -33,6 +33,7 @@ ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "
 NETWORK = (
     "WebSocket connection to",
     "ERR_CONNECTION_REFUSED",
+    "ERR_INTERNET_DISCONNECTED",
     *(f"with a status of {status}" for status in (400, 401, 403, 422)),
 )
 

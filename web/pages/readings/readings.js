@@ -6,7 +6,6 @@ import { resolvePatterns } from "../common/patterns.js";
 import { addressOf, namedInAddress } from "../common/place.js";
 import { ageOf } from "../common/time-range.js";
 import { Charts } from "./charts.js";
-import { History } from "./history.js";
 import { limitsFrom, limitsText, number } from "./limits.js";
 import { showPageState } from "./page-state.js";
 import { Sensors } from "./sensors.js";
@@ -16,6 +15,8 @@ import { unitName } from "./words.js";
 
 /** Milliseconds between two drawings. */
 const PAUSE = 100;
+/** Milliseconds after the last move before history is loaded. */
+const WAIT = 300;
 const USUAL = "15m";
 /** What the address of a channel type without keys begins with, to have the newest values. */
 const NEWEST = "-50";
@@ -27,6 +28,7 @@ const sensors = new Sensors();
 let patterns = [];
 let fault = null;
 let timer = null;
+let moving = null;
 let readings = 0;
 let measured = { readings: 0, at: performance.now() };
 
@@ -34,7 +36,9 @@ const timeline = new Timeline(ageOf(query.get("since")) ?? ageOf(USUAL));
 const tiles = new Tiles(byId("tiles"), drawSoon);
 const charts = new Charts(byId("charts"), { move });
 const live = new Live(byId("range"), showState);
-const history = new History(() => live.token);
+/** Ranges of time that are on the page: all since the charts began, and what was loaded. */
+const loaded = [];
+let older = null; // what loads them, see history.js
 
 /** Follows: first the newest value of each sensor, then what the charts show and what comes. */
 function follow(types) {
@@ -44,7 +48,7 @@ function follow(types) {
     const now = Date.now();
     const from = timeline.at(now).from;
     const seconds = Math.ceil((now - from) / 1000) + 60;
-    history.startedAt(from);
+    loaded.splice(0, Infinity, { from, to: Infinity });
     live.follow(patterns, { ...handlers, since: `${seconds}s`, onReplayed: drawSoon });
   };
   live.follow(patterns, { ...handlers, since: keyed ? "state" : NEWEST, onReplayed: begin });
@@ -86,13 +90,20 @@ function move(change) {
   const { from, to } = timeline.at(now);
   byId("range").value = "fixed";
   draw();
-  if (history.has(from, to)) return;
-  clearTimeout(move.timer);
-  move.timer = setTimeout(() => {
-    const margin = (to - from) / 4;
-    const range = { from: from - margin, to: to + margin };
-    history.load(patterns, range, { onEvent: add, onEnd: drawSoon });
-  }, 300);
+  clearTimeout(moving);
+  if (loaded.some((each) => each.from <= from && each.to >= to)) return;
+  const margin = (to - from) / 4;
+  moving = setTimeout(() => load({ from: from - margin, to: to + margin }), WAIT);
+}
+
+/** Loads the readings of a range, in place of one that is being loaded. */
+async function load(range) {
+  const { loadRange } = await import("./history.js");
+  older?.close();
+  older = loadRange(patterns, range, live.token, add, () => {
+    loaded.push(range);
+    drawSoon();
+  });
 }
 
 function showState() {
@@ -159,7 +170,7 @@ function writeAddress() {
   if (limits.size) query.set("limits", limitsText(limits));
   else query.delete("limits");
   const text = String(query);
-  window.history.replaceState(null, "", `${location.pathname}${text ? `?${text}` : ""}`);
+  history.replaceState(null, "", `${location.pathname}${text ? `?${text}` : ""}`);
 }
 
 async function begin() {

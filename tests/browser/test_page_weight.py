@@ -1,0 +1,36 @@
+"""What a page loads: little, and nothing from another host."""
+
+import gzip
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Response, expect
+
+from tests.browser.conftest import Visitor
+from tests.harness.eventhub import EventHubServer
+
+Visit = Callable[..., Visitor]
+BYTES = 70_000
+PAGES = [
+    ("/", "#channels li"),
+    ("/logs/logs.light", "#state[data-kind=empty]"),
+    ("/iot/iot.light", "#state[data-kind=empty]"),
+    ("/docs", "#channel-types article"),
+]
+
+
+@pytest.mark.parametrize(("path", "ready"), PAGES)
+def test_a_page_is_light_and_asks_no_other_host(
+    server: EventHubServer, identity: Visit, path: str, ready: str
+) -> None:
+    visitor = identity(server)
+    answers: list[Response] = []
+    visitor.context.on("response", lambda answer: answers.append(answer))
+    page = visitor.open(path)
+    expect(page.locator(ready).first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    files = [answer for answer in answers if "/v1/" not in answer.url]
+    assert {urlsplit(answer.url).netloc for answer in answers} == {urlsplit(server.url).netloc}
+    sizes = {answer.url: len(gzip.compress(answer.body(), 9)) for answer in files if answer.ok}
+    assert sum(sizes.values()) < BYTES, sizes
