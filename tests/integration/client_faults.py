@@ -14,7 +14,7 @@ from eventhub.auth.keys import hash_key
 from tests.harness.credentials import SECRET
 from tests.harness.eventhub import EventHubServer
 from tests.harness.proxy import Proxy
-from tests.integration.client_trial import TOKEN_SECONDS, Books, Trial
+from tests.integration.client_trial import SOON, Books, Trial
 
 KEY = "ehk_" + "k" * 43
 CONFIG = f"""
@@ -76,8 +76,11 @@ class Scene:
         await asyncio.to_thread(self.hub.start)
 
     async def expiry(self, trial: Trial) -> None:
-        """Every token ends, and is renewed, at least once."""
-        await asyncio.sleep(TOKEN_SECONDS)
+        """Each follower gets a token that ends soon, and renews it."""
+        for login in trial.logins:
+            login.soon = True
+        self.proxy.cut()
+        await asyncio.sleep(SOON)
 
     async def clock_jump(self, trial: Trial) -> None:
         """The clock of the clients is an hour late, then a year ahead."""
@@ -86,7 +89,7 @@ class Scene:
             self.jump = jump
             time.time = lambda: real() + self.jump
             try:
-                await trial.more(50)
+                await trial.more(20)
             finally:
                 time.time = real
 
@@ -124,7 +127,7 @@ async def endure(directory: Path, faults: list[Fault], rounds: int) -> Books:
                 for fault in faults * rounds:
                     await fault(scene, running)
                     running.faults += 1
-                    await running.more(30)
+                    await running.more(10)
 
             return await trial.run(harm)
     finally:

@@ -22,7 +22,8 @@ from tests.harness.eventually import async_eventually
 
 CHANNELS = ("orders.eu", "orders.us")
 END = "end"
-TOKEN_SECONDS = 4
+SOON, LATE = 3, 3600
+"""Seconds that tokens last."""
 TIMEOUT = 300.0
 """Seconds that a publish may take on a busy machine."""
 CLOCK = time.time
@@ -80,14 +81,47 @@ class Books:
         return not (self.gaps or self.lost or self.doubled or self.disorder)
 
 
-def renewed() -> str:
-    """A token that ends soon, all the time."""
-    return token(channels=GRANTS, exp=int(CLOCK()) + TOKEN_SECONDS)
+class Login:
+    """The token function of one client: a token that ends soon, now and then."""
+
+    def __init__(self, *, soon: bool) -> None:
+        self.soon = soon
+        """Whether the next token ends soon. The one after it does not, however slow the machine."""
+        self.asked = 0
+
+    def __call__(self) -> str:
+        seconds = SOON if self.soon else LATE
+        self.soon = False
+        self.asked += 1
+        return token(channels=GRANTS, exp=int(CLOCK()) + seconds)
+
+    async def later(self) -> str:
+        """The same as an asynchronous function."""
+        await asyncio.sleep(0)
+        return self()
 
 
-async def renewed_later() -> str:
-    await asyncio.sleep(0)
-    return renewed()
+async def in_thread(work: Callable[[], None]) -> None:
+    """In a thread that does not outlive the program, if it never ends."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end(failure: Exception | None) -> None:
+        if failure is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(failure)
+
+    def run() -> None:
+        failure = None
+        try:
+            work()
+        except Exception as error:
+            failure = error
+        loop.call_soon_threadsafe(end, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+    await ended
 
 
 class Trial:
@@ -98,6 +132,7 @@ class Trial:
         self.ledger = Ledger()
         self.faults = self.kills = 0
         self.over = threading.Event()
+        self.logins: list[Login] = []
         self._worker: subprocess.Popen[bytes] | None = None
 
     async def run(self, harm: Callable[["Trial"], Awaitable[None]]) -> Books:
@@ -106,9 +141,9 @@ class Trial:
         followers = [asyncio.create_task(work) for work in self._followers()]
         publishers = [asyncio.create_task(work) for work in self._publishers()]
         try:
-            await self.more(50)
+            await self.more(20)
             await harm(self)
-            await self.more(50)
+            await self.more(20)
             self.over.set()
             await asyncio.gather(*publishers)
             async with Hub(self.url, key=self.key) as hub:
@@ -130,6 +165,10 @@ class Trial:
             lambda seen: seen >= goal,
             seconds=TIMEOUT,
         )
+
+    def _login(self) -> Login:
+        self.logins.append(Login(soon=True))
+        return self.logins[-1]
 
     def start_worker(self) -> None:
         """A process that follows with a cursor."""
@@ -157,13 +196,13 @@ class Trial:
         return (
             self._follow("async, names", CHANNELS, cursor=cursor),
             self._follow("async, pattern", ("orders.*",)),
-            asyncio.to_thread(self._follow_plainly),
+            in_thread(self._follow_plainly),
             *(self._load(channel) for channel in CHANNELS),
         )
 
     async def _follow(self, name: str, channels: tuple[str, ...], **options: Any) -> None:
         async with (
-            Hub(self.url, token=renewed_later) as hub,
+            Hub(self.url, token=self._login().later) as hub,
             aclosing(hub.follow(*channels, since="earliest", **options)) as items,
         ):
             async for item in items:
@@ -172,7 +211,7 @@ class Trial:
 
     def _follow_plainly(self) -> None:
         cursor = FileCursor(self.directory / "sync.cursor")
-        hub = SyncHub(self.url, token=renewed)
+        hub = SyncHub(self.url, token=self._login())
         with closing(hub.follow("orders.>", since="earliest", cursor=cursor)) as items:
             for item in items:
                 if self.ledger.took("plain, pattern", item):
@@ -182,7 +221,7 @@ class Trial:
         """A database that is empty at the beginning of the channel."""
         name = "async, loaded"
         async with (
-            Hub(self.url, token=renewed_later) as hub,
+            Hub(self.url, token=self._login().later) as hub,
             aclosing(hub.load_then_follow(channel, lambda at: Loaded(None, "earliest"))) as items,
         ):
             loads = 0
@@ -215,12 +254,12 @@ class Trial:
         return (
             self._publish(),
             self._stream(),
-            asyncio.to_thread(self._publish_plainly),
-            asyncio.to_thread(self._stream_plainly),
+            in_thread(self._publish_plainly),
+            in_thread(self._stream_plainly),
         )
 
     async def _publish(self) -> None:
-        async with Hub(self.url, token=renewed_later) as hub:
+        async with Hub(self.url, token=self._login().later) as hub:
             number = 0
             while not self.over.is_set():
                 channel, data = CHANNELS[number % 2], f"one {number}"
@@ -229,7 +268,7 @@ class Trial:
                 await asyncio.sleep(0.01)
 
     async def _stream(self) -> None:
-        async with Hub(self.url, token=renewed_later) as hub:
+        async with Hub(self.url, token=self._login().later) as hub:
             number = 0
             async with hub.publisher(CHANNELS[0], timeout=TIMEOUT) as out:
                 while not self.over.is_set():
@@ -242,7 +281,7 @@ class Trial:
                     await asyncio.sleep(0.02)
 
     def _publish_plainly(self) -> None:
-        with SyncHub(self.url, token=renewed) as hub:
+        with SyncHub(self.url, token=self._login()) as hub:
             number = 0
             while not self.over.wait(0.02):
                 channel = CHANNELS[number % 2]
@@ -254,7 +293,7 @@ class Trial:
                 number += 1
 
     def _stream_plainly(self) -> None:
-        with SyncHub(self.url, token=renewed) as hub:
+        with SyncHub(self.url, token=self._login()) as hub:
             number = 0
             with hub.publisher(CHANNELS[1], timeout=TIMEOUT) as out:
                 while not self.over.wait(0.02):

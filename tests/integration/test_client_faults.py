@@ -6,10 +6,13 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.integration.client_faults import FAULTS, endure
 from tests.integration.client_trial import Books, Trial
 
 
+@pytest.mark.timeout(900)  # the machine may be busy
 def test_each_acknowledged_event_reaches_each_follower_once_through_every_fault(
     tmp_path: Path,
 ) -> None:
