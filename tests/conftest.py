@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests import SETTINGS
 from tests.harness.eventhub import EventHubServer
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")
+    *_, last = structlog.get_config()["processors"]
+    assert isinstance(last, structlog.dev.ConsoleRenderer)
+    last.exception_formatter = structlog.dev.plain_traceback  # rich takes a second for each fault
     if SETTINGS.get(ORDER) == "random":  # chosen once; processes of pytest-xdist inherit it
         SETTINGS[ORDER] = os.environ[ORDER] = str(random.randrange(1_000_000))
     if not getattr(config.option, "numprocesses", None):
