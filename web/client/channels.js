@@ -26,7 +26,8 @@ export class Channels {
   subscribe(name, options) {
     const state = String(options.since).startsWith("state");
     // The page that resumes a state must have kept its keys: so only with a name.
-    const kept = this.#storage && (!state || options.cursor);
+    const { cursor } = options;
+    const kept = this.#storage && cursor !== null && (!state || cursor);
     if (!kept && !state && !isPattern(name)) return this.#create(Subscription, name, options);
     const later = new Later(name);
     this.#later.add(later);

@@ -1,6 +1,7 @@
 import { EventHubError } from "./errors.js";
 export { EventHubError };
-export declare class EventHub {
+/** A `status` event follows each change of `status`. */
+export declare class EventHub extends EventTarget {
     #private;
     /**
      * Connects at once. `url`: the address of the server or of its WebSocket (address.js); a

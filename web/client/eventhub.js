@@ -11,7 +11,8 @@ import { DEFAULTS } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
 
 export { EventHubError };
-export class EventHub {
+/** A `status` event follows each change of `status`. */
+export class EventHub extends EventTarget {
   #options;
   #authentication = null;
   #connection;
@@ -30,6 +31,7 @@ export class EventHub {
    * @param {import("./types.js").Options} [options]
    */
   constructor(url, options = {}) {
+    super();
     this.#options = { ...DEFAULTS, ...options };
     const address = socketAddress(url);
     this.#connection = new Connection(address, this.#options, {
@@ -41,13 +43,10 @@ export class EventHub {
       message: (message) => this.#receive(message),
       status: (status) => this.#onStatus(status),
     });
-    const send = (text) => this.#connection.send(text);
-    this.#channels = new Channels(
-      (message) => send(JSON.stringify(message)),
-      () => this.#nextRef(),
-      this.#options.storage,
-    );
-    this.#publishes = new PendingPublishes(send, this.#options.clock);
+    const { storage, clock } = this.#options;
+    const command = (message) => this.#send(message);
+    this.#channels = new Channels(command, () => this.#nextRef(), storage);
+    this.#publishes = new PendingPublishes((text) => this.#connection.send(text), clock);
     this.#unwatch = this.#options.watch(
       () => this.#connection.check(),
       () => this.#connection.offline(),
@@ -222,6 +221,7 @@ export class EventHub {
     }
     if (status.state === "stopped") this.#publishes.rejectAll(stopped(status.reason));
     this.#options.onStatus(status);
+    this.dispatchEvent(new Event("status"));
   }
 
   #onError({ ref, code, message, details, id }) {

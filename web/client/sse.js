@@ -220,8 +220,8 @@ export class SseSocket {
   }
 
   #find(channel) {
-    const all = this.#subscriptions;
-    return all.get(channel) ?? [...all.values()].find((each) => expressionOf(each.channel).test(channel));
+    const covers = (each) => expressionOf(each.channel).test(channel);
+    return this.#subscriptions.get(channel) ?? [...this.#subscriptions.values()].find(covers);
   }
 
   #pollPresence() {

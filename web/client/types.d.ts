@@ -95,7 +95,7 @@ export interface EventsOptions {
   presence?: boolean;
   member?: string | Member;
   where?: string;
-  cursor?: string;
+  cursor?: string | null;
 }
 
 export interface SubscribeOptions<T = unknown> {
@@ -104,8 +104,8 @@ export interface SubscribeOptions<T = unknown> {
    * key, then every change. Of a pattern, also the positions of its channels, or its `cursor`.
    */
   since?: string | Record<string, string>;
-  /** The name under which `storage` keeps the cursor; the channel's, by default. */
-  cursor?: string;
+  /** The name under which `storage` keeps the cursor (the channel's, by default); null: nowhere. */
+  cursor?: string | null;
   /** Report the members. */
   presence?: boolean;
   /** This client in presence: its id, or its id and data. */

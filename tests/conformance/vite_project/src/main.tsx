@@ -1,0 +1,17 @@
+import { EventHub } from "@eventhub/client";
+import { HubProvider } from "@eventhub/client/react";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+
+import { Page } from "./page";
+
+const server = new URLSearchParams(location.search).get("server") ?? "";
+const hub = new EventHub(server, { token: async () => null, storage: sessionStorage });
+
+createRoot(document.getElementById("root")!).render(
+  <StrictMode>
+    <HubProvider hub={hub}>
+      <Page />
+    </HubProvider>
+  </StrictMode>,
+);
