@@ -126,6 +126,15 @@ class PatternCursor:
         """A cursor at the same positions, which goes on by itself."""
         return PatternCursor(self.pattern, self._journals, self._base, self._moved)
 
+    def completed(self, known: Mapping[str, str]) -> "PatternCursor":
+        """A cursor of a reader that has begun in all channels: those not named were born later.
+
+        `known`: the positions that its base says.
+        """
+        whole = self.beginning()
+        whole.move_all({**known, **self._vector}.items())
+        return whole
+
     def move(self, channel: str, position: str) -> None:
         """The reader stands at this position of a channel."""
         self._put(channel, position)

@@ -260,10 +260,7 @@ class Hub:
             self.nodes.drained(subscriber)
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
-        """The members of a subscriber's channel as message fields, or only their number.
-
-        From now on the subscriber gets every change.
-        """
+        """The members as message fields, or their number. It gets every change from now on."""
         if subscriber.watching == "count":
             return self.nodes.watch_count(subscriber)
         if self.types.resolve(subscriber.channel).presence:

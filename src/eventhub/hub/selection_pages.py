@@ -230,9 +230,8 @@ class _Filling:
         """The page. If it has gone round the ring, all channels have begun."""
         cursor, since = self._cursor, self._asked.since
         if not self.full and self._asked.otherwise is not None:
-            cursor = cursor.beginning()
-            if isinstance(since, Mapping):
-                cursor.move_all((channel, str(position)) for channel, position in since.items())
+            known = since if isinstance(since, Mapping) else {}
+            cursor = cursor.completed({name: str(at) for name, at in known.items()})
         cursor.move_all(self._stands.items())
         if self.full:
             cursor.end_with(self._last, self._stands[self._last])

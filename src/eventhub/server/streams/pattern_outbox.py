@@ -1,4 +1,4 @@
-"""The outgoing buffer of a stream of a pattern: its messages carry the stream's cursor."""
+"""The outgoing buffers of streams of patterns: their messages carry the stream's cursor."""
 
 from collections import deque
 from collections.abc import Callable
@@ -28,8 +28,8 @@ class StoredRecords(Protocol):
         ...
 
 
-class PatternOutbox(Outbox, CursorWriter):
-    """For a stream of a pattern. Its encoding is LINES.
+class PlacedOutbox(Outbox):
+    """For a stream with a cursor of its own. Its encoding is LINES.
 
     What is written may have a cursor whose record is not stored yet. It is held back until it is:
     the client would otherwise know a cursor that nobody can resume after a crash of this node.
@@ -102,7 +102,8 @@ class PatternOutbox(Outbox, CursorWriter):
         kind, cursor = message["type"], str(self.cursor)
         if kind != "subscribed":
             return self.form.message(message, cursor if kind in PLACED else None)
-        begun = self.form.message(message | {"recovered": not self.expired}, cursor)
+        recovered = message.get("recovered", True) and not self.expired
+        begun = self.form.message(message | {"recovered": recovered}, cursor)
         if self.expired:
             gap = {"type": "gap", "channel": message["channel"], "reason": "expired"}
             begun += self.form.message(gap, cursor)
@@ -121,3 +122,9 @@ class PatternOutbox(Outbox, CursorWriter):
         self._held.clear()
         self._held_bytes = 0
         self._records.forget(self._release)
+
+
+class PatternOutbox(PlacedOutbox, CursorWriter):
+    """For a stream of one pattern, which shares the cursor of its audience while it is live."""
+
+    __slots__ = ()

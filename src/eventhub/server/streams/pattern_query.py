@@ -1,16 +1,21 @@
-"""Streams of a pattern: what their query string asks for."""
+"""Streams of patterns: what their query string asks for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote
 
 from eventhub.auth.principal import Principal
 from eventhub.delivery.cursor_encoding import CURSOR_BLOCKS, CURSOR_LINES
-from eventhub.errors import InvalidRequest
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.hub.cursor_journals import CursorJournals
-from eventhub.server.streams.pattern_outbox import PatternOutbox
+from eventhub.server.streams.pattern_outbox import PatternOutbox, PlacedOutbox
 from eventhub.server.streams.query import StreamParameters
-from eventhub.server.streams.selection_begin import SelectionBegin, begin_of, selection_of
+from eventhub.server.streams.selection_begin import (
+    SelectionBegin,
+    begin_of,
+    check_parts,
+    selection_of,
+)
+from eventhub.server.streams.selection_outbox import SelectionOutbox
 from eventhub.session.commands import Subscribe
 from eventhub.session.session import Session
 from eventhub.session.subscribing import authorize
@@ -20,9 +25,10 @@ FORMS = {"sse": CURSOR_BLOCKS, "ndjson": CURSOR_LINES}
 
 
 class PatternQuery:
-    """The query string of a stream of one pattern. `read` must be awaited before anything else.
+    """The query string of a stream of patterns, perhaps with channels besides.
 
-    The parameters are those of `StreamQuery`. Raises EventHubError.
+    `read` must be awaited before anything else. The parameters are those of `StreamQuery`. Raises
+    EventHubError.
     """
 
     def __init__(
@@ -32,13 +38,18 @@ class PatternQuery:
             query, takes_channels=channel is None, is_event_source=last_event_id is not None
         )
         self.channels = [channel] if channel else parameters.channels
-        self._command = Subscribe(
-            type="subscribe",
-            channel=_only_pattern(self.channels),
-            presence=parameters.presence,
-            member=parameters.member_with_data(),
-            where=parameters.where,
-        )
+        check_parts(self.channels)
+        member = parameters.member_with_data()
+        self._commands = [
+            Subscribe(
+                type="subscribe",
+                channel=name,
+                presence=parameters.presence,
+                member=member,
+                where=parameters.where,
+            )
+            for name in self.channels
+        ]
         self._since = parameters.since
         self._resumed_from = None
         if last := last_event_id or parameters.last_event_id:
@@ -49,10 +60,12 @@ class PatternQuery:
         self, types: ChannelTypes, principal: Principal, journals: CursorJournals
     ) -> None:
         """Find out where to begin, if the principal may subscribe. Raises EventHubError."""
-        command = self._command
-        authorize(types, principal, command.channel, command.member_id, presence=command.presence)
-        selection = selection_of([command.channel])
-        self._begin = await begin_of(selection, self._since, self._resumed_from, journals)
+        for command in self._commands:
+            authorize(
+                types, principal, command.channel, command.member_id, presence=command.presence
+            )
+        self._selection = selection_of(self.channels)
+        self._begin = await begin_of(self._selection, self._since, self._resumed_from, journals)
 
     def outbox(
         self,
@@ -61,17 +74,23 @@ class PatternQuery:
         bound: int,
         on_full: Callable[[], None],
         on_drained: Callable[[], None],
-    ) -> PatternOutbox:
+    ) -> PlacedOutbox:
         """The outbox of the stream."""
-        begin = self._begin
-        cursor = begin.cursor(self._command.channel, journals)
-        outbox = PatternOutbox(FORMS[transport], cursor, journals, bound, on_full, on_drained)
+        begin, form = self._begin, FORMS[transport]
+        cursor = begin.cursor(self._selection.text, journals)
+        outbox: PlacedOutbox
+        if len(self.channels) == 1:
+            outbox = PatternOutbox(form, cursor, journals, bound, on_full, on_drained)
+        else:
+            outbox = several = SelectionOutbox(form, cursor, journals, bound, on_full, on_drained)
+            several.begin(self.channels, begin.since)
         outbox.expired = begin.expired
         return outbox
 
     def subscribe(self, session: Session) -> None:
-        """Subscribe to the pattern. Raises EventHubError."""
-        session.subscribe(self._command, self._begin.since)
+        """Subscribe to the patterns and channels. Raises EventHubError."""
+        for command in self._commands:
+            session.subscribe(command, self._begin.of(command.channel))
 
 
 def names_pattern(query: bytes, channel: str | None) -> bool:
@@ -82,12 +101,3 @@ def names_pattern(query: bytes, channel: str | None) -> bool:
     if not is_pattern(unquote(text)):  # a quick look, for most requests
         return False
     return any(name == "channel" and is_pattern(value) for name, value in parse_qsl(text))
-
-
-def _only_pattern(channels: Sequence[str]) -> str:
-    if len(channels) != 1:
-        raise InvalidRequest(
-            f"the query string names {len(channels)} channels, of which one is a pattern; a stream "
-            "has one pattern, or channels: open a stream for each pattern"
-        )
-    return channels[0]

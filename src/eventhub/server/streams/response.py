@@ -127,6 +127,7 @@ class StreamResponse:
         ):
             self.fail(error)
         self._liveness.ping(out)
+        self._outbox.renew_cursor()
 
     def goodbye(self, error: ShuttingDown) -> None:
         """Send a goodbye, flush, end the response."""

@@ -14,7 +14,7 @@ from eventhub.delivery.pattern_cursor import (
 from eventhub.delivery.pattern_subscriber import Begins, PatternSince
 from eventhub.errors import AlreadySubscribed, InvalidRequest, InvalidSince, TooManySubscriptions
 from eventhub.events.channel_types import NAME_LENGTH, parse_pattern
-from eventhub.events.event import Since, asked_position
+from eventhub.events.event import Earliest, Since, asked_position
 from eventhub.events.since import parse_cursor, parse_since
 from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.session.subscriptions import is_pattern
@@ -31,6 +31,17 @@ class SelectionBegin(NamedTuple):
     moved: Mapping[str, str]
     expired: bool = False
     """The client's cursor is no longer known: what it missed is not known either."""
+
+    def of(self, part: str) -> PatternSince:
+        """Where a pattern or channel of the selection begins."""
+        if not isinstance(self.since, Mapping):
+            return self.since
+        otherwise = self.since.otherwise if isinstance(self.since, Begins) else None
+        if not is_pattern(part):
+            return self.since.get(part, otherwise or Earliest())
+        covers = parse_pattern(part).covers
+        named = {name: since for name, since in self.since.items() if covers(name)}
+        return Begins(named, otherwise)
 
     def cursor(self, selection: str, journals: CursorJournals) -> PatternCursor:
         """The first cursor. `selection` is the selection's text."""

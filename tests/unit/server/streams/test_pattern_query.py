@@ -1,6 +1,7 @@
 """server/streams/pattern_query.py: which queries of patterns there are, and where they begin."""
 
 import asyncio
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +13,13 @@ from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
 from eventhub.delivery.pattern_cursor import DEPTH, UnreadableJournal
 from eventhub.delivery.pattern_subscriber import Begins
-from eventhub.errors import InvalidRequest, InvalidSince, Unauthorized
+from eventhub.errors import (
+    AlreadySubscribed,
+    InvalidRequest,
+    InvalidSince,
+    TooManySubscriptions,
+    Unauthorized,
+)
 from eventhub.events.event import LATEST, Age, Earliest, Last, Position
 from eventhub.hub.cursor_journals import CursorJournals, ResolvedCursor
 from eventhub.server.streams.pattern_query import PatternQuery, names_pattern
@@ -129,10 +136,38 @@ def test_nobody_makes_the_server_read_journals_without_a_grant() -> None:
         asyncio.run(query.read(types, STRANGER, cast(Any, SimpleNamespace())))
 
 
-@pytest.mark.parametrize("query", ["channel=logs.>&channel=logs.a", "since=*"])
-def test_a_stream_has_one_pattern_and_nothing_else(query: str) -> None:
-    with pytest.raises(InvalidRequest, match="one pattern, or channels"):
-        PatternQuery(query.encode())
+def test_a_query_without_a_channel_or_with_too_many_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no channel is named"):
+        PatternQuery(b"since=*")
+    with pytest.raises(TooManySubscriptions, match="names 33 channels"):
+        PatternQuery(b"&".join([b"channel=logs.%d.>" % number for number in range(33)]))
+
+
+@pytest.mark.parametrize(
+    ("query", "both"),
+    [
+        ("channel=logs.>&channel=logs.a", "'logs.>' and 'logs.a'"),
+        ("channel=*.a&channel=chat.b&channel=logs.*", "'*.a' and 'logs.*'"),
+        ("channel=logs.>&channel=logs.>", "'logs.>' and 'logs.>'"),
+    ],
+)
+def test_parts_that_have_channels_in_common_are_refused(query: str, both: str) -> None:
+    with pytest.raises(AlreadySubscribed, match=re.escape(both)):
+        begin(query)
+
+
+def test_each_part_begins_at_the_positions_of_its_channels() -> None:
+    found = begin("channel=logs.>&channel=chat.a&channel=chat.b&since=logs.a@k-1,chat.a@k-2")
+    assert found.of("logs.>") == Begins({"logs.a": Position("k", 1)}, None)
+    assert found.of("chat.a") == Position("k", 2)
+    assert found.of("chat.b") == Earliest(), "it was born later"
+    same = begin("channel=logs.>&channel=chat.a&since=-5")
+    assert same.of("logs.>") == same.of("chat.a") == Last(5)
+    resumed = begin(
+        "channel=logs.>&channel=chat.a", "*", Journals(ResolvedCursor("-5", {"logs.a": "k-1"}, 0))
+    )
+    assert resumed.of("chat.a") == Last(5)
+    assert resumed.of("logs.>") == Begins({"logs.a": Position("k", 1)}, Last(5))
 
 
 @pytest.mark.parametrize(
