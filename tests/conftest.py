@@ -21,13 +21,20 @@ LONGEST = {
     name: place
     for place, name in enumerate(
         (
+            "test_simulation.py",
             "test_nodes.py",
+            "test_chat.py",
+            "test_slow_readers.py",
+            "test_token.py",
             "test_token_expiry.py",
             "test_shutdown.py",
-            "test_attacks.py",
+            "test_hijack.py",
+            "test_rules.py",
+            "test_dead_peers.py",
+            "test_redis_failover.py",
+            "test_slow_and_steady.py",
             "test_workers.py",
             "test_limits.py",
-            "test_slow_readers.py",
         )
     )
 }

@@ -93,13 +93,13 @@ def test_the_list_has_only_names_that_fit(start: Start) -> None:
 
 def test_pages_have_each_channel_once_whatever_their_size(start: Start) -> None:
     async def scenario(node: Node) -> None:
-        await store(node, *(f"many.c{number}" for number in range(10)))
+        await store(node, *(f"many.c{number}" for number in range(5)))
         every = await names(node)
-        assert len(every) == 10
-        for limit in (1, 2, 3, 10, 11):
+        assert len(every) == 5
+        for limit in (1, 2, 5, 6):
             assert await names(node, limit=limit) == every
-        page = await node.broker.channels(ChannelPattern("many.>"), "many.c4x", 100)
-        assert [summary.channel for summary in page.channels] == every[5:]
+        page = await node.broker.channels(ChannelPattern("many.>"), "many.c2x", 100)
+        assert [summary.channel for summary in page.channels] == every[3:]
 
     run(start, scenario)
 

@@ -10,7 +10,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -92,18 +91,19 @@ def configured(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> dict
     }
 
 
-def test_eventhub_check_takes_the_configurations_of_ci(configured: dict[str, Container]) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(lambda name: run(CHECK, configured[name].variables), CI):
-            assert (done.returncode, done.stderr) == (0, "")
-            assert ": good; channel types " in done.stdout
+def test_eventhub_check_takes_a_configuration_of_ci(configured: dict[str, Container]) -> None:
+    done = run(CHECK, configured[CI[0]].variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ": good; channel types " in done.stdout
 
 
-def test_eventhub_check_takes_every_other_configuration(configured: dict[str, Container]) -> None:
-    assert len(configured) > 2 * len(CI)
+def test_eventhub_check_takes_every_configuration(configured: dict[str, Container]) -> None:
+    assert configured.keys() > set(CI)
+    assert len(configured) > 3 * len(CI)
     for container in configured.values():
         done = CliRunner().invoke(app, ["check"], env=container.variables)
         assert (done.exit_code, done.stderr) == (0, "")
+        assert ": good; channel types " in done.stdout
 
 
 def test_eventhub_check_sees_what_a_schema_cannot(tmp_path: Path, known: Secrets) -> None:

@@ -26,6 +26,8 @@ from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
+PAUSE = 0.04 if ROUNDS == 1 else 0.02
+"""Seconds between two events of a publisher. The load takes most of a run's processor time."""
 """How often each fault is injected; more for RESULTS.md (`make faults`)."""
 CONFIG = """
 broker: {broker}
@@ -44,7 +46,7 @@ def test_after_a_restart_without_the_log_every_reader_gets_a_gap(start: Start) -
 
     async def scenario() -> None:
         hub = start()
-        async with trial([hub]) as running:
+        async with trial([hub], pause=PAUSE) as running:
             await running.more(100)
             await asyncio.to_thread(hub.kill)
             await asyncio.to_thread(hub.start)
@@ -62,7 +64,7 @@ def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_cause
 ) -> None:
     async def scenario() -> None:
         hub = start(CONFIG.format(broker="sqlite:///events.db"))
-        async with trial([hub]) as running:
+        async with trial([hub], pause=PAUSE) as running:
             for _ in range(4):
                 await running.more(100)
                 await asyncio.to_thread(hub.kill)
@@ -147,7 +149,7 @@ def run(
     """Cause the fault ROUNDS times while clients work. Then the accounts must show no fault."""
 
     async def scenario() -> Trial:
-        async with trial(nodes) as running:
+        async with trial(nodes, pause=PAUSE) as running:
             for _ in range(ROUNDS):
                 await running.more(60)
                 await harm(running)
@@ -224,7 +226,7 @@ def test_a_failing_connection_between_node_and_broker_causes_no_gap(
                 await asyncio.to_thread(start, CONFIG.format(broker=url))
                 for url in (backend.url(), backend.url(proxy.port))
             ]
-            async with trial(nodes) as running:
+            async with trial(nodes, pause=PAUSE) as running:
                 for _ in range(ROUNDS):
                     await running.more(60)
                     getattr(proxy, fault)()
