@@ -58,13 +58,28 @@ def test_a_column_has_the_lowest_and_the_highest_reading_in_their_order(run: Eva
     ]
 
 
+def test_the_line_breaks_where_a_sensor_was_silent(run: Evaluate) -> None:
+    script = """
+        const series = new Series();
+        for (let at = 0; at < 20; at += 1) series.add(at, 1);
+        for (let at = 80; at < 100; at += 1) series.add(at, 2);
+        const breaks = (from, to) => {
+            const out = series.columns(from, to, 50, new Array(100));
+            return out.flatMap((value, place) => (value === null ? [place] : []));
+        };
+        return [breaks(0, 100), breaks(0, 15), new Series().columns(0, 9, 2, [1]).length];
+    """
+    assert run(READINGS + script) == [[79], [], 1]
+
+
 def test_no_peak_of_many_readings_is_lost(run: Evaluate) -> None:
     script = """
         const series = new Series();
         const peaks = { 31: -99, 7777: 99 };
         for (let at = 0; at < 15_000; at += 1) series.add(at, peaks[at] ?? 0);
         const out = series.columns(0, 15_000, 100, new Array(200));
-        return [Math.max(...out), Math.min(...out.filter((value) => value !== null))];
+        const all = out.filter((value) => value !== undefined);
+        return [Math.max(...all), Math.min(...all)];
     """
     assert run(READINGS + script) == [99, -99]
 

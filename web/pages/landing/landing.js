@@ -25,14 +25,20 @@ function card(type) {
   return item;
 }
 
+const PAGES = { log: ["Read the logs", "logs"], reading: ["See the readings", "iot"] };
+
 /** A link to the page that is made for a channel type; null if none is. */
 function pageOf({ name, payload }) {
   if (name === "chat") return link("Open the chat", "chat?room=lobby");
-  if (payload === "log") return link("Read the logs", `logs/${encodeURIComponent(`${name}.>`)}`);
-  if (payload === "reading") {
-    return link("See the readings", `iot/${encodeURIComponent(`${name}.>`)}`);
-  }
-  return null;
+  if (!PAGES[payload]) return null;
+  const [text, page] = PAGES[payload];
+  return link(text, `${page}/${encodeURIComponent(`${name}.>`)}`);
+}
+
+/** The address of the page that shows this channel best. */
+function addressOf({ payload }, channel) {
+  const [, page] = PAGES[payload] ?? [];
+  return page ? `${page}/${channel}` : `explore?${new URLSearchParams({ channel, since: "-50" })}`;
 }
 
 /** Shows the first channels of a type that have events or subscribers. */
@@ -42,8 +48,7 @@ async function showChannels(item, type) {
   const { channels, next } = await response.json();
   const list = item.querySelector(".existing");
   for (const channel of channels) {
-    const query = new URLSearchParams({ channel: channel.name, since: "-50" });
-    list.append(link(channel.name, `explore?${query}`), muted(activity(channel)));
+    list.append(link(channel.name, addressOf(type, channel.name)), muted(activity(channel)));
   }
   if (next) list.append(muted("and others: enter a name", "more"));
   list.hidden = channels.length === 0;

@@ -2,7 +2,7 @@
 
 import { byId } from "../common/dom.js";
 import { localTime } from "../common/time-range.js";
-import { USUAL } from "./view.js";
+import { USUAL, queryOf } from "./view.js";
 import { LEVELS } from "./where.js";
 
 /** Milliseconds after the last key before a text is searched for. */
@@ -30,6 +30,10 @@ export class Filters {
     byId("range").addEventListener("change", () => this.#onRange());
     byId("wrap").addEventListener("click", () => this.toggleWrap());
     byId("live").addEventListener("click", () => this.setRange({ since: USUAL }));
+    this.#more(String(queryOf({ ...view, wrap: false, event: null })) !== "");
+    byId("more").addEventListener("click", ({ target }) =>
+      this.#more(target.getAttribute("aria-expanded") === "false"),
+    );
     byId("filters").addEventListener("submit", (event) => this.#submit(event));
   }
 
@@ -68,6 +72,11 @@ export class Filters {
     const wrap = byId("wrap").getAttribute("aria-pressed") !== "true";
     this.#press(wrap);
     this.#onWrap(wrap);
+  }
+
+  // On a narrow screen the filters are folded, unless one is set.
+  #more(open) {
+    byId("more").setAttribute("aria-expanded", String(open));
   }
 
   #press(wrap) {

@@ -71,6 +71,7 @@ export class LineList {
 
   /** The width or the wrapping has changed. */
   layout() {
+    const anchor = this.#anchor();
     this.#narrow = matchMedia("(width <= 48rem)").matches;
     this.#scroller.classList.toggle("wrap", this.wrap);
     this.#row(0); // which is measured
@@ -78,7 +79,22 @@ export class LineList {
     const probe = this.#scroller.querySelector(".probe");
     this.#columns = Math.max(10, Math.floor((cell.clientWidth * 100) / probe.offsetWidth));
     this.#lines.measure();
+    if (anchor && this.#tail.held) {
+      this.#space.style.height = `${this.#lines.top(this.#lines.length)}px`;
+      this.#scroller.scrollTop = this.#lines.top(anchor.index) - anchor.below;
+    }
     this.schedule();
+  }
+
+  /** The line that stays where it is: the selected one, if it is in sight, or the first. */
+  #anchor() {
+    const { scrollTop, clientHeight } = this.#scroller;
+    const below = (index) => this.#lines.top(index) - scrollTop;
+    const { channel, id } = this.#selected ?? {};
+    const selected = id === undefined ? -1 : this.#lines.find(channel, id);
+    const inSight = selected >= 0 && below(selected) >= 0 && below(selected) < clientHeight;
+    const index = inSight ? selected : this.#lines.indexAt(scrollTop);
+    return this.#lines.length ? { index, below: below(index) } : null;
   }
 
   /** Draws with the next frame. */

@@ -32,5 +32,6 @@ const WRONG = {
 function nothingFits(state, ended, view) {
   if (state?.kind !== "empty" || (!ended && whereOf(view) === undefined)) return state;
   const when = ended ? "in this time range" : "yet";
-  return { kind: "empty", title: "No lines", text: `No line fits the filters ${when}.` };
+  const what = whereOf(view) === undefined ? "There is no line" : "No line fits the filters";
+  return { kind: "empty", title: "No lines", text: `${what} ${when}.` };
 }

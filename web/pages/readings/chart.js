@@ -104,7 +104,7 @@ export class Chart {
         y: { range: (_, low, high) => padded(low, high) },
       },
       axes: [
-        { ...axis, ticks, values, size: 34 },
+        { ...axis, ticks, values, size: 34, space: 84 },
         { ...axis, ticks, values: numbers, size: 64 },
       ],
       series: [{}, ...this.#sensors.map((sensor) => this.#series(sensor))],
@@ -118,7 +118,7 @@ export class Chart {
 
   #series({ label, hue, hidden }) {
     const stroke = this.#colour("--hue", hue);
-    return { label, stroke, width: 1.75, spanGaps: true, show: !hidden, points: { show: false } };
+    return { label, stroke, width: 1.75, spanGaps: false, show: !hidden, points: { show: false } };
   }
 
   #paint(plot) {

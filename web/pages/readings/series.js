@@ -4,6 +4,8 @@ export const QUALITIES = ["good", "uncertain", "bad"];
 /** Readings that a sensor keeps. */
 export const KEPT = 20_000;
 const SLACK = 2000;
+/** A sensor is silent after so many times its usual interval. */
+const SILENT = 8;
 
 export class Series {
   times = [];
@@ -44,11 +46,12 @@ export class Series {
 
   /**
    * Puts the readings from `from` to `to` into columns: `out` has two places for each, for the
-   * lowest and the highest reading in their order, so that no peak is lost. `out` may be null, or
-   * undefined where nothing is.
+   * lowest and the highest reading in their order, so that no peak is lost. It is undefined where
+   * nothing is, and null where the sensor was silent, which breaks the line.
    */
   columns(from, to, count, out) {
-    out.fill(null);
+    out.fill(undefined);
+    const silence = Math.max(SILENT * this.#interval(from, to), (4 * (to - from)) / count);
     const width = (to - from) / count;
     const end = Math.min(this.times.length, this.firstAfter(to) + 1);
     let index = Math.max(0, this.firstAfter(from) - 1); // the line comes from the left
@@ -56,6 +59,8 @@ export class Series {
       const place = Math.floor((this.times[index] - from) / width);
       const column = Math.min(count - 1, Math.max(0, place));
       const limit = from + (column + 1) * width;
+      const pause = index > 0 && this.times[index] - this.times[index - 1] > silence;
+      if (pause && column > 0) out[2 * column - 1] ??= null;
       let [low, high] = [index, index];
       for (index += 1; index < end && this.times[index] < limit; index += 1) {
         if (this.values[index] < this.values[low]) low = index;
@@ -65,6 +70,18 @@ export class Series {
       if (low !== high) out[2 * column + 1] = this.values[Math.max(low, high)];
     }
     return out;
+  }
+
+  /** Milliseconds between two readings of this range: the median of some. */
+  #interval(from, to) {
+    const [begin, end] = [this.firstAfter(from), this.firstAfter(to)];
+    const step = Math.max(1, Math.floor((end - begin) / 64));
+    const pauses = [];
+    for (let index = begin + 1; index < end; index += step) {
+      pauses.push(this.times[index] - this.times[index - 1]);
+    }
+    pauses.sort((one, other) => one - other);
+    return pauses[pauses.length >> 1] ?? Infinity;
   }
 
   /** The lowest and the highest value between two times; null if there is none. */
