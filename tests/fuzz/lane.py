@@ -1,4 +1,4 @@
-"""What a producer's connection reads, on a node whose lane is open and on one whose lane is shut.
+"""What a producer's connection reads, on nodes whose lane is shut, open, and waits for a broker.
 
 The bytes are raw, or requests that are almost those of which the node knows the head.
 """
@@ -6,9 +6,13 @@ The bytes are raw, or requests that are almost those of which the node knows the
 import asyncio
 import atexit
 import re
+from collections import deque
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from eventhub.brokers.base import OnStored
+from eventhub.events.event import NewEvent
 from tests.fuzz.source import Source, cut
 from tests.harness.virtual_time import turns
 from tests.unit.server.http.lane_node import CONFIG, Connection, Node, post, primed
@@ -40,17 +44,18 @@ PARTS = (b"\r\n", b"\n", b"0\r\n\r\n", b"2\r\n{}\r\n", b"GET /livez HTTP/1.1\r\n
 
 
 def lane(data: bytes) -> None:
-    """However the bytes are divided, both nodes give the same answers and store the same events."""
+    """However the bytes are divided, all nodes give the same answers and store the same events."""
     source = Source(data)
     flags, places = source.byte(), source.take(source.byte() % 32)
     stream = source.rest() if flags & 1 else built(source)
     pieces = list(cut(stream, places)) if flags & 2 and len(stream) < 1000 else [stream]
     if stream.count(b"HTTP/1.") > MOST:
         return
-    loop, opened, shut = nodes()
-    ours = loop.run_until_complete(outcome(opened, pieces))
+    loop, shut, *others = nodes()
     theirs = loop.run_until_complete(outcome(shut, [stream]))
-    assert ours == theirs, (pieces, ours, theirs)
+    for node in others:
+        ours = loop.run_until_complete(outcome(node, pieces))
+        assert ours == theirs, (pieces, ours, theirs)
 
 
 def built(source: Source) -> bytes:
@@ -102,18 +107,42 @@ async def answers_due(connection: Connection) -> None:
         assert waited < 100 * PATIENCE, "an answer is due for ever"
 
 
+def answer_later(node: Node) -> None:
+    """Let its broker tell what it stored by a callback, or to a task."""
+    hub: Any = node.app.hub
+    broker: Any = hub._broker
+    now = broker.publish_now
+    tasks = deque[asyncio.Task[None]](maxlen=MOST)  # the loop itself does not keep them
+
+    def publish_later(events: Sequence[NewEvent], done: OnStored) -> bool:
+        if len(events) > 1:
+            return False  # as one that needs more steps for them
+        results = [now(event) for event in events]
+        asyncio.get_running_loop().call_soon(done, results)
+        return True
+
+    broker.publish_later = publish_later
+    hub._publishes_now, hub._publishes_later = False, True
+    hub.spawn = lambda work, *_: tasks.append(asyncio.get_running_loop().create_task(work))
+
+
 @cache
-def nodes() -> tuple[asyncio.AbstractEventLoop, Node, Node]:
-    """A loop, a node whose lane knows the usual head, and one whose lane is shut."""
+def nodes() -> tuple[asyncio.AbstractEventLoop, Node, Node, Node]:
+    """A loop, a node whose lane is shut, and two whose lanes know the usual head.
+
+    The broker of the last one answers in a later turn.
+    """
     loop = asyncio.new_event_loop()
     atexit.register(loop.close)
 
-    async def build() -> tuple[Node, Node]:
-        opened, shut = Node(CONFIG), Node(CONFIG)
+    async def build() -> tuple[Node, Node, Node]:
+        shut, opened, waiting = Node(CONFIG), Node(CONFIG), Node(CONFIG)
         shut_path: Any = shut.connect().protocol.fast_path
         shut_path.remember = lambda *_: None
-        connection = await primed(opened, post())
-        assert connection.send(post()), "its head is known"
-        return opened, shut
+        for node in (opened, waiting):
+            connection = await primed(node, post())
+            assert connection.send(post()), "its head is known"
+        answer_later(waiting)
+        return shut, opened, waiting
 
     return loop, *loop.run_until_complete(build())
