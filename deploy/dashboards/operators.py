@@ -330,6 +330,64 @@ BROKER: list[Panel] = [
     ),
 ]
 
+SELECTIONS: list[Panel] = [
+    graph(
+        "Subscriptions to patterns",
+        "short",
+        "Each gets the events of all channels that fit its pattern. They are not among "
+        "Subscriptions above.",
+        ("sum(eventhub_pattern_subscribers{@nodes})", "subscriptions"),
+        ("sum(eventhub_patterns{@nodes})", "patterns, at each node"),
+    ),
+    graph(
+        "Widest pattern, share of the limit",
+        "percentunit",
+        "Channels of the pattern that has most of them. At 100 % its readers are disconnected "
+        "(too_many_subscriptions): raise limits.pattern_channels, or use narrower patterns.",
+        (
+            "max by (pod, instance) (eventhub_pattern_channels{@nodes}"
+            " / eventhub_pattern_channels_limit{@nodes})",
+            NODE,
+        ),
+        limit=0.8,
+    ),
+    graph(
+        "Filters, share of the limit",
+        "percentunit",
+        "Different filters in use. At 100 % new ones are refused (invalid_filter): raise "
+        "limits.filters, or let clients use the same text.",
+        (
+            "max by (pod, instance) (eventhub_filters{@nodes} / eventhub_filters_limit{@nodes})",
+            NODE,
+        ),
+        limit=0.8,
+    ),
+    graph(
+        "Filter failures",
+        "cps",
+        "Events for which a filter had no value, such as a field that is missing. The reader was "
+        "told once; the event was not delivered.",
+        ("sum by (type) (rate(eventhub_filter_failures_total{@types}[@]))", "{{type}}"),
+    ),
+    graph(
+        "States begun",
+        "cps",
+        "Readers that began with the newest event of each key, or with what has changed.",
+        ("sum by (type) (rate(eventhub_states_begun_total{@types}[@]))", "{{type}}"),
+    ),
+    graph(
+        "Cursors that wait for the broker",
+        "short",
+        "Records of cursors of patterns that are not stored yet. Their streams wait. Lost: a "
+        "reader that resumes there is told that it missed events.",
+        ("sum(eventhub_cursor_records_waiting{@nodes})", "waiting"),
+        (
+            'sum(increase(eventhub_cursor_records_total{@nodes,outcome="lost"}[@]))',
+            "lost",
+        ),
+    ),
+]
+
 RUNNING: list[Panel] = [
     listing(
         "Versions",
@@ -383,6 +441,7 @@ OPERATORS = page(
         ("Errors", ERRORS),
         ("Saturation", SATURATION),
         ("Broker", BROKER),
+        ("Patterns, filters and states", SELECTIONS),
         ("Nodes", RUNNING),
     ],
 )

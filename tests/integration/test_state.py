@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness.clients import WsClient, http
+from tests.harness.clients import WsClient, http, metric
 from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
@@ -86,7 +86,9 @@ def test_a_websocket_gets_the_state_and_then_every_event(
     for step in range(10):
         put(server, name, [order(number, str(step)) for number in "abc"])
     with WsClient(server.ws_url) as client:
+        states = metric(server.url, 'eventhub_states_begun_total{type="orders"}')
         begun = client.subscribe(name, since="state", ref=1)
+        assert metric(server.url, 'eventhub_states_begun_total{type="orders"}') == states + 1
         assert begun["recovered"]
         events = client.events(3)
         assert [event["key"] for event in events] == ["a", "b", "c"]

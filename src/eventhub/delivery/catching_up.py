@@ -130,6 +130,8 @@ class CatchingUpSubscribers:
         subscriber.position = start.position
         if start.recovered and asked_position(subscriber.since) is not None:
             self._unicast.counters.resumed += 1
+        if isinstance(subscriber.since, State):
+            self._unicast.counters.states += 1
         self._unicast.owner.began(subscriber, start)
         started, subscriber.started = subscriber.started, None
         assert started is not None  # a subscription starts once

@@ -15,10 +15,12 @@ class DeliveryCounters:
         "signals",
         "signals_dropped",
         "skipped",
+        "states",
     )
 
     def __init__(self) -> None:
         self.delivered = self.resumed = self.disconnected = self.signals = self.filter_failures = 0
+        self.states = 0  # subscriptions that began with a state, or with its changes
         self.signals_dropped: Counter[str] = Counter()  # by reason
         self.skipped: Counter[str] = Counter()  # by slow-reader policy
         self.gaps: Counter[str] = Counter()  # by reason

@@ -296,4 +296,4 @@ class Hub:
 
     def readings(self) -> AsyncIterator[Reading]:
         """Metrics: whether the broker is up, channels and subscriptions by channel type."""
-        return readings(self._broker, self.types, self.feeds, len(self.filters))
+        return readings(self._broker, self.types, self.feeds, self.filters)

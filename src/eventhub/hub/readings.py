@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from eventhub.brokers.base import Broker
 from eventhub.events.channel_types import ChannelTypes
+from eventhub.filters.registry import Filters
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.observability.metrics import Reading
 
@@ -13,7 +14,7 @@ READ_SLICE = 1000
 
 
 async def readings(
-    broker: Broker, types: ChannelTypes, feeds: FeedRegistry, filters: int
+    broker: Broker, types: ChannelTypes, feeds: FeedRegistry, filters: Filters
 ) -> AsyncIterator[Reading]:
     """Metrics: whether the broker is up, channels and subscriptions by channel type."""
     yield (
@@ -22,7 +23,8 @@ async def readings(
         {(): broker.unready() is None},
         (),
     )
-    yield "eventhub_filters", "Filters in use", {(): filters}, ()
+    yield "eventhub_filters", "Filters in use", {(): len(filters)}, ()
+    yield "eventhub_filters_limit", "Filters that may be in use", {(): filters.most}, ()
     channels = {(channel_type.name,): 0 for channel_type in types}
     subscriptions = dict(channels)
     for number, feed in enumerate(feeds, 1):

@@ -57,6 +57,7 @@ def delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metr
         "eventhub_events_delivered_total", "Events written to subscribers", delivered, ("type",)
     )
     yield _filter_failures(counters)
+    yield _states(counters)
     yield simple(
         "eventhub_resumed_total",
         "Subscriptions that resumed with nothing missing",
@@ -86,6 +87,15 @@ def _filter_failures(counters: Mapping[str, DeliveryCounters]) -> Metric:
         "eventhub_filter_failures_total",
         "Events on which a filter failed, once for each filter",
         {(name,): counters.filter_failures for name, counters in counters.items()},
+        ("type",),
+    )
+
+
+def _states(counters: Mapping[str, DeliveryCounters]) -> Metric:
+    return simple(
+        "eventhub_states_begun_total",
+        "Subscriptions that began with the state of a channel",
+        {(name,): counters.states for name, counters in counters.items()},
         ("type",),
     )
 
