@@ -69,7 +69,7 @@ def test_the_line_breaks_where_a_sensor_was_silent(run: Evaluate) -> None:
         };
         return [breaks(0, 100), breaks(0, 15), new Series().columns(0, 9, 2, [1]).length];
     """
-    assert run(READINGS + script) == [[79], [], 1]
+    assert run(READINGS + script) == [list(range(20, 80)), [], 1]
 
 
 def test_no_peak_of_many_readings_is_lost(run: Evaluate) -> None:

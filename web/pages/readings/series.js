@@ -55,12 +55,14 @@ export class Series {
     const width = (to - from) / count;
     const end = Math.min(this.times.length, this.firstAfter(to) + 1);
     let index = Math.max(0, this.firstAfter(from) - 1); // the line comes from the left
+    let next = 0; // the place after the column before
     while (index < end) {
       const place = Math.floor((this.times[index] - from) / width);
       const column = Math.min(count - 1, Math.max(0, place));
       const limit = from + (column + 1) * width;
       const pause = index > 0 && this.times[index] - this.times[index - 1] > silence;
-      if (pause && column > 0) out[2 * column - 1] ??= null;
+      if (pause) out.fill(null, next, 2 * column);
+      next = 2 * column + 2;
       let [low, high] = [index, index];
       for (index += 1; index < end && this.times[index] < limit; index += 1) {
         if (this.values[index] < this.values[low]) low = index;
