@@ -59,7 +59,7 @@ class Visitor:
 
     def chat(self, name: str, room: str) -> Page:
         """A tab of that room, past the question for a name, connected and with its history."""
-        page = self.open(f"/chat?room={room}")
+        page = self.open(f"/chat/{room}")
         page.get_by_role("textbox", name="Name", exact=True).fill(name)
         page.keyboard.press("Enter")
         return settled(page)

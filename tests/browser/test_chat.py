@@ -61,7 +61,7 @@ def test_two_people_talk(server: EventHubServer, identity: Visit) -> None:
 def test_several_tabs_of_one_person_are_one_member(server: EventHubServer, identity: Visit) -> None:
     ana, bob = identity(server), identity(server).chat("bob", "tabs")
     first = ana.chat("ana", "tabs")
-    second = settled(ana.open("/chat?room=tabs"))
+    second = settled(ana.open("/chat/tabs"))
     expect(bob.locator("#members .sender")).to_have_text(["bob", "ana"])
     say(first, "from the first tab")
     expect(second.locator("#log .own .text")).to_have_text(["from the first tab"])
@@ -77,7 +77,7 @@ def test_the_name_is_asked_once_kept_and_changeable(
     server: EventHubServer, identity: Visit
 ) -> None:
     ana, bob = identity(server), identity(server).chat("bob", "names")
-    page = ana.open("/chat?room=names")
+    page = ana.open("/chat/names")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="What is your name?")).to_be_visible()
@@ -152,7 +152,7 @@ def test_a_message_too_large_for_the_wire_does_not_break_the_connection(
 
 
 def test_an_impossible_room_is_explained(server: EventHubServer, identity: Visit) -> None:
-    page = identity(server).open("/chat?room=not%20a%20room")
+    page = identity(server).open("/chat/not%20a%20room")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_contain_text("chat.not a room")
@@ -192,7 +192,7 @@ def test_reading_back_is_not_disturbed(server: EventHubServer, identity: Visit) 
 
 
 def test_everything_can_be_done_with_the_keyboard(server: EventHubServer, identity: Visit) -> None:
-    page = identity(server).open("/chat?room=keys")
+    page = identity(server).open("/chat/keys")
     page.keyboard.type("ana")
     page.keyboard.press("Enter")
     expect(box(settled(page))).to_be_focused()
@@ -354,7 +354,7 @@ def test_a_page_opened_without_a_network_says_offline(
         "Object.defineProperty(navigator, 'onLine', { get: () => false })"
     )
     visitor.context.route_web_socket("**/v1/ws", lambda route: route.close(code=1012))
-    page = visitor.open("/chat?room=nowhere")
+    page = visitor.open("/chat/nowhere")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
     page.keyboard.press("Enter")
     expect(page.locator(".status-text")).to_have_text("offline")
@@ -462,7 +462,7 @@ def test_a_refusal_stops_with_its_reason_and_can_be_tried_again(
             route.connect_to_server()
 
     visitor.context.route_web_socket("**/v1/ws", connect)
-    page = visitor.open("/chat?room=stopped")
+    page = visitor.open("/chat/stopped")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
     page.keyboard.press("Enter")
     expect(page.locator(".status-text")).to_have_text("stopped: origin_not_allowed")

@@ -295,7 +295,7 @@ def test_a_visitor_who_opens_a_stream_is_a_member(browser: Browser, server: Even
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/chat?room=framed", "/explore", "/docs", "/static/pages/landing/landing.js"]
+    "path", ["/", "/chat/framed", "/explore", "/docs", "/static/pages/landing/landing.js"]
 )
 def test_no_page_is_shown_in_a_frame(foreign: Foreign, path: str) -> None:
     foreign.run(f"await element('iframe', {{ src: `${{base}}{path}` }});")

@@ -56,7 +56,7 @@ def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_i
     expect(page.get_by_role("heading", level=1)).to_have_text("iot.kitchen.t-1")
     page.go_back()
     page.locator("#channels").get_by_role("link", name="Open the chat").click()
-    expect(page).to_have_url(re.compile(r"/chat\?room=lobby$"))
+    expect(page).to_have_url(re.compile(r"/chat/lobby$"))
 
 
 def test_channels_that_exist_are_shown_and_no_others(start: Start, identity: Visit) -> None:

@@ -146,7 +146,7 @@ def test_a_gap_is_told_in_words(run: Evaluate, gap: str, words: str) -> None:
 )
 def test_days_have_names(modules: Page, moment: str, expected: str) -> None:
     dates = "new Date(text), new Date('2026-03-10T09:00:00')"
-    script = f"async (text) => (await import('/static/pages/chat/message-log.js')).dayName({dates})"
+    script = f"async (text) => (await import('/static/pages/chat/timeline.js')).dayName({dates})"
     assert modules.evaluate(script, moment) == expected
 
 

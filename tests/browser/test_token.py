@@ -79,7 +79,7 @@ def connected(page: Page) -> Page:
 def test_a_stranger_is_asked_for_a_token_and_is_then_seen_under_its_name(
     guarded: EventHubServer, identity: Visit
 ) -> None:
-    page = named(identity(guarded), "/chat?room=asked")
+    page = named(identity(guarded), "/chat/asked")
     expect(reason(page)).to_contain_text("This needs a token.")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("type", "password")
@@ -109,8 +109,8 @@ def test_a_link_brings_the_token_and_the_address_bar_does_not_keep_it(
         "page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url))
     )
     secret = token("bob")
-    page = settled(visitor.open(f"/chat?room=link#token={secret}"))
-    assert page.url == f"{guarded.url}/chat?room=link"
+    page = settled(visitor.open(f"/chat/link#token={secret}"))
+    assert page.url == f"{guarded.url}/chat/link"
     expect(page.get_by_role("button", name="Change your name, now bob")).to_be_visible()
     assert kept(page) == {"tab": {"eventhub.token": secret}, "browser": {}, "cookies": ""}
     assert visitor.context.cookies() == []
@@ -118,7 +118,7 @@ def test_a_link_brings_the_token_and_the_address_bar_does_not_keep_it(
     connected(page)
     expect(field(page)).to_be_hidden()
     page.go_back()
-    assert page.url == f"{guarded.url}/chat?room=link"
+    assert page.url == f"{guarded.url}/chat/link"
     assert asked
     assert [each for each in asked if secret in each] == []
     other = visitor.open("/explore?channel=chat.link")
@@ -128,11 +128,11 @@ def test_a_link_brings_the_token_and_the_address_bar_does_not_keep_it(
 def test_another_link_in_the_same_tab_is_another_person(
     guarded: EventHubServer, identity: Visit
 ) -> None:
-    page = settled(identity(guarded).open(f"/chat?room=switch#token={token('ana')}"))
+    page = settled(identity(guarded).open(f"/chat/switch#token={token('ana')}"))
     expect(page.locator("#members .sender")).to_have_text(["ana"])
     page.evaluate("(token) => { location.hash = `token=${token}`; }", token("bob"))
     expect(page.locator("#members .sender")).to_have_text(["bob"])
-    assert page.url == f"{guarded.url}/chat?room=switch"
+    assert page.url == f"{guarded.url}/chat/switch"
     settled(page)
 
 
@@ -148,7 +148,7 @@ def test_another_link_in_the_same_tab_is_another_person(
         ),
     ],
 )
-@pytest.mark.parametrize("path", ["/chat?room=refused", "/explore?channel=chat.refused"])
+@pytest.mark.parametrize("path", ["/chat/refused", "/explore?channel=chat.refused"])
 def test_a_refusal_is_told_in_words_and_another_token_mends_it(
     guarded: EventHubServer, identity: Visit, path: str, value: str, words: str
 ) -> None:
@@ -183,7 +183,7 @@ def test_without_a_token_one_sees_what_anyone_may_see(
 def test_a_server_that_takes_no_tokens_says_so_and_one_goes_on_without(
     server: EventHubServer, identity: Visit
 ) -> None:
-    page = identity(server).open(f"/chat?room=none#token={token()}")
+    page = identity(server).open(f"/chat/none#token={token()}")
     expect(reason(page)).to_contain_text("no authentication configured")
     use(page, "")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
@@ -210,7 +210,7 @@ def test_before_a_token_expires_a_new_one_keeps_the_connection(
         "page", lambda page: page.on("websocket", lambda socket: sockets.append(socket.url))
     )
     page = settled(
-        visitor.open(f"/chat?room=expiring#token={token(seconds=34)}")
+        visitor.open(f"/chat/expiring#token={token(seconds=34)}")
     )  # warned 30 seconds before
     page.get_by_role("textbox", name="Message", exact=True).fill("in the middle of")
     expect(reason(page)).to_contain_text("about to expire")
@@ -234,7 +234,7 @@ def test_a_token_that_expires_ends_the_connection_and_is_asked_for(
     connected(page)
 
 
-@pytest.mark.parametrize("path", ["/chat?room=narrow", "/explore?channel=chat.narrow"])
+@pytest.mark.parametrize("path", ["/chat/narrow", "/explore?channel=chat.narrow"])
 def test_the_field_fits_a_phone_and_has_its_roles(
     guarded: EventHubServer, identity: Visit, path: str
 ) -> None:

@@ -28,6 +28,11 @@ export class Http {
     return this.#request(`${channelPath(channel)}?${new URLSearchParams(query)}`);
   }
 
+  /** How many events follow a position. `query`: since, where. */
+  count(channel, query = {}) {
+    return this.#request(`${channelPath(channel)}/count?${new URLSearchParams(query)}`);
+  }
+
   /** A page of the list of channels. `query`: match, after, limit. */
   channels(query = {}) {
     return this.#request(`v1/channels?${new URLSearchParams(query)}`);

@@ -2,26 +2,39 @@
 
 import { TOKEN_ERRORS } from "../../client/errors.js";
 import { EventHub } from "../../client/eventhub.js";
+import { Http } from "../../client/http.js";
+import { reached } from "../../client/positions.js";
 import { byId } from "../common/dom.js";
+import { SERVER, namedInAddress } from "../common/place.js";
 import { StatusView } from "../common/status.js";
 import { Token } from "../common/token.js";
 import { AWAKE_INTERVAL, Absence } from "./absence.js";
+import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
 import { describeGap } from "./gaps.js";
+import { MessageActions } from "./message-actions.js";
 import { MessageLog } from "./message-log.js";
 import { changedName, knownName, nameOr } from "./name.js";
+import { Notifications } from "./notifications.js";
+import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
+import { Rooms, readMark } from "./rooms.js";
+import { Sending } from "./sending.js";
+import { recall, remember } from "./storage.js";
 import { Typing, describeTyping } from "./typing.js";
 import { UnreadTitle } from "./unread-title.js";
 
 const HISTORY = "-100";
 const MAX_MEMBER_LENGTH = 64;
 
-const room = new URLSearchParams(location.search).get("room") || "lobby";
+const room = namedInAddress() || "lobby";
 const channel = `chat.${room}`;
+const draftKey = `eventhub.draft.${channel}`;
 const title = new UnreadTitle(`#${room} · EventHub`);
-const log = new MessageLog();
+const log = new MessageLog((id) => conversation.forget(id), loadOlder);
+const conversation = new Conversation(log, () => ({ name, principal }));
 const people = new People();
 const outbox = new Outbox();
 const absence = new Absence();
@@ -29,10 +42,27 @@ const typing = new Typing(showTyping, sendTyping, {
   now: () => performance.now(),
   setTimeout: (action, delay) => setTimeout(action, delay),
 });
-const composer = new Composer(compose, (text) => typing.changed(text));
+const composer = new Composer(
+  {
+    send: compose,
+    edit: (id, text) => changes.edit(id, text),
+    change: onChange,
+    last: () => changes.beginLast(),
+    leave: () => actions.focusLast(),
+  },
+  () => people.names,
+);
+const changes = new Changes(conversation, composer, log, refer);
+const actions = new MessageActions(changes, () => composer.focus());
+const notifications = new Notifications(room);
 const status = new StatusView(byId("status"), onRetry);
 const token = new Token(byId("token"), composer, onToken);
+const http = new Http({ base: SERVER.href, token: () => token.value });
+const rooms = new Rooms(http, channel);
+const older = new Older((query) => readPage(query));
+const lastRead = readMark(channel);
 let hub;
+let sending;
 let name = "";
 let principal = null; // from the token: it is the member's name in the room
 let subscription;
@@ -83,25 +113,40 @@ async function sendTyping() {
 }
 
 function onEvent(event, { replay }) {
+  older.hold(event);
+  if (!document.hidden) rooms.seen(event.id);
+  if (!conversation.take(event)) return;
   typing.spoke(event.data.sender);
   const entry = outbox.claim(event);
-  if (entry) return settle(entry, event);
-  const own = event.data.sender === name;
-  showMissed(absence.awake(Date.now()));
-  if (!own && absence.missed()) log.away(event.time);
-  log.add(event, own);
-  if (!replay && document.hidden) title.add();
+  if (entry) settle(entry, event);
+  else addMessage(event, replay);
+  conversation.show(event.id);
 }
 
-function settle(entry, { time, data }) {
+function addMessage(event, replay) {
+  const own = conversation.isOwn(event);
+  showMissed(absence.awake(Date.now()));
+  const isNew = historyArrived || (lastRead && comparable(event.id) && !reached(lastRead, event.id));
+  if (!historyArrived && isNew) absence.begin("closed");
+  if (!own && isNew && absence.missed()) log.away(event.time);
+  log.add(event, own, name);
+  if (replay || !document.hidden) return;
+  title.add();
+  if (!own) notifications.tell(event.data, name);
+}
+
+const comparable = (id) => id.split("-")[0] === lastRead.split("-")[0];
+
+function settle(entry, event) {
   entry.settled = true;
-  log.settle(entry.row, { time, data });
+  log.settle(entry.row, event);
 }
 
 function onGap(gap) {
   for (const entry of outbox.release(gap.position)) {
     settle(entry, { time: entry.time, data: entry });
   }
+  if (gap.reason === "reset") older.forget();
   log.notice(describeGap(gap));
 }
 
@@ -109,11 +154,33 @@ function onReplayed() {
   historyArrived = true;
   if (document.hidden) absence.begin("hidden");
   log.ready();
+  byId("empty").hidden = !log.empty;
+  showMissed(absence.end("closed"));
   showMissed(absence.end("network"));
 }
 
 function showMissed(count) {
   if (count) log.missed(count);
+}
+
+async function readPage(query) {
+  const response = await http.history(channel, query);
+  if (!response.ok) throw new Error(`history was refused: ${response.status}`);
+  return response.json();
+}
+
+async function loadOlder() {
+  if (!historyArrived || older.done) return;
+  byId("older").hidden = false;
+  try {
+    const messages = (await older.load()).filter((event) => conversation.take(event));
+    log.addOlder(messages.map((event) => [event, conversation.isOwn(event)]), name);
+    for (const { id } of messages) conversation.show(id);
+    byId("beginning").hidden = !older.done;
+  } catch {
+    // The next scroll asks again.
+  }
+  byId("older").hidden = true;
 }
 
 function onStatus(connection) {
@@ -126,10 +193,14 @@ function onStatus(connection) {
 
 function onError(error) {
   subscribed = error.passing;
-  byId("problem").textContent = error.message;
-  byId("problem").hidden = error.refusal;
+  showProblem(error.refusal ? "" : error.message);
   if (error.refusal) token.ask(error);
   status.refuse(error);
+}
+
+function showProblem(text) {
+  byId("problem").hidden = !text;
+  byId("problem").textContent = text;
 }
 
 function onRetry() {
@@ -143,6 +214,7 @@ function onAuthenticated({ principal: authenticated }) {
   const same = authenticated === principal;
   principal = authenticated;
   if (!subscribed || !same) subscribe();
+  rooms.update();
 }
 
 async function onToken(value) {
@@ -169,45 +241,26 @@ async function rename() {
 /** Sends a message. Returns false before there is a name. */
 function compose(text) {
   if (!name) return false;
-  const entry = outbox.add({ sender: name, text, key: hub.newKey() });
-  entry.row = log.addPending(entry);
-  entry.row.querySelector(".retry").addEventListener("click", () => {
-    log.retry(entry.row);
-    composer.focus();
-    send(entry);
-  });
-  entry.row.querySelector(".edit").addEventListener("click", () => {
-    outbox.remove(entry);
-    entry.row.remove();
-    composer.edit(entry.text);
-  });
-  send(entry);
+  byId("empty").hidden = true;
+  sending.message(name, text);
   typing.sent();
   return true;
 }
 
-async function send(entry) {
-  const { sender, text, key } = entry;
-  try {
-    const { id, time } = await hub.publish(channel, { sender, text }, { key });
-    entry.time = time;
-    outbox.acknowledge(entry, id);
-    log.acknowledge(entry.row, time);
-  } catch (error) {
-    // The answer was lost, but the event has arrived: it is stored.
-    if (entry.settled) return;
-    if (error.refusal) token.ask(error);
-    const faults = error.details.map(
-      ({ pointer, message }) => `${pointer.slice(1) || "message"}: ${message}`,
-    );
-    log.fail(entry.row, faults.join("; ") || error.message);
-  }
+function onChange(text) {
+  remember(draftKey, text);
+  typing.changed(text);
+}
+
+function refer(id, relation, text) {
+  sending.refer(id, relation, text === null ? null : { sender: name, text });
 }
 
 function onVisibilityChange() {
   // Messages before the end of the replay are history, not missed.
   if (document.hidden) return historyArrived && absence.begin("hidden");
   title.clear();
+  if (subscription?.cursor) rooms.seen(subscription.cursor);
   showMissed(absence.awake(Date.now()));
   showMissed(absence.end("hidden"));
 }
@@ -216,14 +269,23 @@ byId("room").textContent = room;
 byId("me").addEventListener("click", rename);
 document.addEventListener("visibilitychange", onVisibilityChange);
 setInterval(() => showMissed(absence.awake(Date.now())), AWAKE_INTERVAL);
+if (recall(draftKey)) composer.restore(recall(draftKey));
 
 // With a token there is a name already: the principal's.
 setName(token.value ? nameOr("") : await knownName());
-hub = new EventHub(new URL("v1/ws", location.href.replace(/^http/, "ws")), {
+hub = new EventHub(SERVER, {
   token: token.value,
   onStatus,
   onAuthenticated,
   onExpiring: () => token.ask({ code: "expiring" }),
 });
+sending = new Sending(hub, channel, log, outbox, {
+  refused: (error) => token.ask(error),
+  problem: showProblem,
+  focus: () => composer.focus(),
+  restore: (text) => composer.restore(text),
+  me: () => name,
+});
 if (!token.value) subscribe();
+rooms.start();
 composer.focus();

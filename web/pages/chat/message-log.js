@@ -2,11 +2,21 @@
 // scrolls to new messages only while the person is at the bottom.
 
 import { byId, clone } from "../common/dom.js";
-import { messageRow, showDelivered, showFailed, showPending, showTime } from "./message-row.js";
+import {
+  messageRow,
+  showAuthor,
+  showDelivered,
+  showFailed,
+  showPending,
+  showTime,
+} from "./message-row.js";
+import { Timeline } from "./timeline.js";
 
+/** Rows while the person is at the bottom, and while older ones are read. */
 const LIMIT = 500;
-/** Milliseconds: messages of one sender within this time are shown as a group. */
-const GROUP_WITHIN = 5 * 60_000;
+const READING_LIMIT = 5_000;
+/** Pixels from the top at which older messages are asked for. */
+const NEAR_TOP = 400;
 /** Pixels: the person is at the bottom if no more than this is below. */
 const BOTTOM = 48;
 
@@ -20,9 +30,14 @@ export class MessageLog {
   #unseen = 0;
   #away = null;
   #progress = "sending…";
-  #last = { sender: null, time: 0, day: "" };
+  #timeline = new Timeline();
+  #onDrop;
+  #onTop;
 
-  constructor() {
+  /** `onDrop(id)`: the message has left the page. `onTop()`: the person reads the oldest ones. */
+  constructor(onDrop, onTop) {
+    this.#onDrop = onDrop;
+    this.#onTop = onTop;
     this.#scroller.addEventListener("scroll", () => this.#onScroll());
     this.#newer.addEventListener("click", () => this.follow());
     // The newest message stays in sight when a keyboard opens.
@@ -30,16 +45,42 @@ export class MessageLog {
   }
 
   /** Adds a message from somebody else, or (`own`) the person's from another tab. */
-  add({ time, data }, own) {
-    const row = messageRow(data, own);
-    showTime(row, time);
-    this.#append(row, data.sender, time);
+  add(event, own, me) {
+    this.#append(eventRow(event, own, me), event.data.sender, event.time);
     if (!this.#following) this.#announce();
   }
 
+  /** Adds older messages above all others: `[event, own]`. What is in sight stays where it is. */
+  addOlder(messages, me) {
+    const timeline = new Timeline();
+    const rows = messages.flatMap(([event, own]) =>
+      timeline.next(eventRow(event, own, me), event.data.sender, event.time),
+    );
+    const first = this.#log.firstElementChild;
+    const before = this.#scroller.scrollHeight;
+    const days = rows.filter((row) => row.classList.contains("day"));
+    if (first?.matches(".day") && days.at(-1)?.textContent === first.textContent) first.remove();
+    this.#log.prepend(...rows);
+    this.#scroller.scrollTop += this.#scroller.scrollHeight - before;
+  }
+
+  get empty() {
+    return this.#log.childElementCount === 0 && this.#outbox.childElementCount === 0;
+  }
+
+  /** The row of the person's newest message that is not deleted, or undefined. */
+  lastOwn() {
+    return [...this.#log.querySelectorAll(":scope > .changeable")].at(-1);
+  }
+
+  /** The row of the message with this id, or undefined. */
+  row(id) {
+    return this.#log.querySelector(`:scope > [data-id="${CSS.escape(id)}"]`);
+  }
+
   /** Adds the person's message before the server has stored it. Returns its row. */
-  addPending(data) {
-    const row = messageRow(data, true);
+  addPending(data, me) {
+    const row = messageRow(data, true, me);
     this.#outbox.append(row);
     showPending(row, this.#progress);
     this.follow();
@@ -51,8 +92,10 @@ export class MessageLog {
   }
 
   /** Moves a pending message to its place in the log. */
-  settle(row, { time, data }) {
+  settle(row, { id, time, data, by }) {
+    if (id) row.dataset.id = id;
     showDelivered(row, time);
+    showAuthor(row, data.sender, by);
     this.#append(row, data.sender, time);
   }
 
@@ -114,24 +157,19 @@ export class MessageLog {
   #append(row, sender, time) {
     // The scroll event may not have arrived yet if the person has just left the bottom.
     if (this.#frame === null) this.#following &&= this.#atBottom();
-    if (time !== null) this.#separateDays(time);
-    const soon = new Date(time) - this.#last.time < GROUP_WITHIN;
-    row.classList.toggle("follow", sender !== null && sender === this.#last.sender && soon);
-    this.#log.append(row);
-    this.#last = { ...this.#last, sender, time: new Date(time) };
-    while (this.#log.childElementCount > LIMIT) this.#log.firstElementChild.remove();
-    this.#log.firstElementChild.classList.remove("follow");
+    this.#log.append(...this.#timeline.next(row, sender, time));
+    this.#trim();
     if (this.#following) this.follow();
   }
 
-  #separateDays(time) {
-    const day = dayName(new Date(time), new Date());
-    if (day === this.#last.day) return;
-    const row = clone("day");
-    row.querySelector("time").textContent = day;
-    row.querySelector("time").dateTime = time.slice(0, 10);
-    this.#log.append(row);
-    this.#last = { sender: null, time: 0, day };
+  #trim() {
+    const limit = this.#following ? LIMIT : READING_LIMIT;
+    while (this.#log.childElementCount > limit) {
+      const row = this.#log.firstElementChild;
+      row.remove();
+      if (row.dataset.id) this.#onDrop(row.dataset.id);
+    }
+    this.#log.firstElementChild.classList.remove("follow");
   }
 
   #announce() {
@@ -144,6 +182,9 @@ export class MessageLog {
   #onScroll() {
     this.#following = this.#atBottom();
     if (this.#following && this.#unseen) this.follow();
+    if (this.#scroller.scrollTop < NEAR_TOP && this.#log.childElementCount < READING_LIMIT) {
+      this.#onTop();
+    }
   }
 
   #atBottom() {
@@ -152,16 +193,10 @@ export class MessageLog {
   }
 }
 
-/** Today, Yesterday, or the date, in the reader's time zone. */
-export function dayName(date, now) {
-  const midnight = (each) => new Date(each.getFullYear(), each.getMonth(), each.getDate());
-  const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);
-  if (days === 0) return "Today";
-  if (days === 1) return "Yesterday";
-  return date.toLocaleDateString([], {
-    weekday: "long",
-    day: "numeric",
-    month: "long",
-    year: "numeric",
-  });
+function eventRow({ id, time, data, by }, own, me) {
+  const row = messageRow(data, own, me);
+  row.dataset.id = id;
+  showTime(row, time);
+  showAuthor(row, data.sender, by);
+  return row;
 }

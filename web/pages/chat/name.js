@@ -1,24 +1,25 @@
 // The person's name: asked for first, remembered in this browser, changeable.
 
 import { byId } from "../common/dom.js";
+import { recall, remember } from "./storage.js";
 
 const KEY = "eventhub.name";
 const MAX_LENGTH = 64;
 
 /** The remembered name. Asks for one if there is none. */
 export async function knownName() {
-  return remembered() || changedName("");
+  return recall(KEY) || changedName("");
 }
 
 /** The remembered name; without one, as much of `other` as a name may have. */
 export function nameOr(other) {
-  return remembered() || [...other].slice(0, MAX_LENGTH).join("");
+  return recall(KEY) || [...other].slice(0, MAX_LENGTH).join("");
 }
 
 /** Asks for a name. Resolves with the current one if the person cancels. */
 export async function changedName(current) {
   const name = await ask(current);
-  remember(name);
+  remember(KEY, name);
   return name;
 }
 
@@ -42,19 +43,3 @@ function ask(current) {
   });
 }
 
-// A browser may forbid storage: the name then lasts as long as the page.
-function remembered() {
-  try {
-    return localStorage.getItem(KEY) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-function remember(name) {
-  try {
-    localStorage.setItem(KEY, name);
-  } catch {
-    // See above.
-  }
-}

@@ -38,6 +38,11 @@ export class People {
     this.#draw();
   }
 
+  /** The names that are shown. */
+  get names() {
+    return [...this.#ids];
+  }
+
   join({ id }) {
     this.#ids.add(id);
     this.#draw();

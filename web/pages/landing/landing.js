@@ -29,7 +29,7 @@ const PAGES = { log: ["Read the logs", "logs"], reading: ["See the readings", "i
 
 /** A link to the page that is made for a channel type; null if none is. */
 function pageOf({ name, payload }) {
-  if (name === "chat") return link("Open the chat", "chat?room=lobby");
+  if (name === "chat") return link("Open the chat", "chat/lobby");
   if (!PAGES[payload]) return null;
   const [text, page] = PAGES[payload];
   return link(text, `${page}/${encodeURIComponent(`${name}.>`)}`);

@@ -13,12 +13,14 @@ from eventhub.server.messages.security_headers import PAGE, with_headers
 
 PAGES = {
     "/": "landing/landing.html",
-    "/chat": "chat/chat.html",
+    "/chat/{room}": "chat/chat.html",
     "/explore": "explore/explore.html",
     "/docs": "docs/docs.html",
     "/logs/{pattern}": "logs/logs.html",
     "/iot/{pattern}": "readings/readings.html",
 }
+LOBBY = "lobby"
+"""The room that the chat's bare address leads to."""
 BARE = {"/logs": ("log", "logs"), "/iot": ("reading", "iot")}
 """Pages of channels, called without a pattern: the payload that they show, and the channel type
 that goes first if there are several.
@@ -32,6 +34,7 @@ def mount(api: FastAPI, types: ChannelTypes) -> None:
     headers = {name.decode(): value.decode() for name, value in PAGE}
     for path, name in PAGES.items():
         _page(api, path, directory / "pages" / name, headers)
+    _redirect_to_room(api, headers)
     for path, (payload, usual) in BARE.items():
         _redirect(api, path, f"{first_type(types, payload, usual)}.>", headers)
 
@@ -69,3 +72,15 @@ def _redirect(api: FastAPI, path: str, pattern: str, headers: dict[str, str]) ->
     @api.get(f"{path}/", include_in_schema=False)
     async def slash() -> RedirectResponse:
         return RedirectResponse(quote(pattern), headers=headers)
+
+
+def _redirect_to_room(api: FastAPI, headers: dict[str, str]) -> None:
+    """Lead from `/chat`, perhaps with `?room=`, to the page of a room."""
+
+    @api.get("/chat", include_in_schema=False)
+    async def bare(room: str = LOBBY) -> RedirectResponse:
+        return RedirectResponse(f"chat/{quote(room or LOBBY, safe='')}", headers=headers)
+
+    @api.get("/chat/", include_in_schema=False)
+    async def slash() -> RedirectResponse:
+        return RedirectResponse(LOBBY, headers=headers)
