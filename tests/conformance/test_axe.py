@@ -41,7 +41,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]
             {"value": value, "unit": "Cel", "quality": quality}
             for value, quality in ((20, "good"), (21, "uncertain"), (99, "bad"))
         ]
+        chat = [
+            {"sender": sender, "text": text}
+            for sender, text in (
+                ("rui", "oi @ana, **read** https://example.org and `code`"),
+                ("ana", "```\na block\n```"),
+                ("ana", "again"),
+            )
+        ]
         for channel, events in (
+            ("chat.lobby", chat),
             ("logs.api", logs), ("logs.web", logs), ("iot.t1", readings), ("iot.t2", readings[:1]),
         ):  # fmt: skip
             answer = http.post(f"{running.url}/v1/channels/{channel}", json=events)
@@ -58,6 +67,28 @@ def with_fields(page: Page) -> None:
     ready(page, "#details")
 
 
+def with_everything(page: Page) -> None:
+    """A reaction, a deletion, suggestions, and the buttons of a message."""
+    page.locator(".message").first.focus()
+    page.keyboard.press("r")
+    scheme = page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
+    page.locator("#palette button").nth(int(scheme)).click()  # the same one again takes it back
+    ready(page, ".reaction")
+    page.locator(".changeable").last.focus()
+    page.keyboard.press("Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    ready(page, ".deleted")
+    page.locator("#text").type(":rocket")
+    ready(page, "#suggestions li")
+    page.locator(".message").nth(1).hover()
+
+
+def with_a_dialog(page: Page) -> None:
+    page.locator(".message").first.focus()
+    page.keyboard.press("r")
+    ready(page, "#palette")
+
+
 def with_thresholds(page: Page) -> None:
     ready(page, ".breach:visible")
     page.get_by_text("Thresholds").click()
@@ -66,6 +97,10 @@ def with_thresholds(page: Page) -> None:
 STATES: list[tuple[str, str, Callable[[Page], Any] | None]] = [
     ("/", "#channels li", None),
     ("/docs", "#channel-types article", None),
+    ("/chat/lobby", ".message", with_everything),
+    ("/chat/lobby", ".message", with_a_dialog),
+    ("/chat/empty", "#empty", None),
+    ("/chat/no room", "#problem", None),
     ("/logs/logs.>", ".line", with_fields),
     ("/logs/logs.empty", "#state[data-kind=empty]", None),
     ("/logs/logs.api?where=1%20%3D", "#state[data-kind=refused]", None),
@@ -87,6 +122,7 @@ def test_no_page_violates_a_rule(
         bypass_csp=True,  # for the checker, not for the page
         reduced_motion="reduce",
     )
+    context.add_init_script("localStorage.setItem('eventhub.name', 'ana')")
     page = context.new_page()
     found = {}
     for path, selector, then in STATES:

@@ -51,7 +51,7 @@ function showReactions(list, reactions) {
       const button = item.querySelector("button");
       button.dataset.text = text;
       button.setAttribute("aria-pressed", String(mine !== null));
-      button.setAttribute("aria-label", `${text}, ${names.join(", ")}`);
+      button.setAttribute("aria-label", `${text} ${names.length}: ${names.join(", ")}`);
       button.title = names.join(", ");
       item.querySelector(".emoji").textContent = text.slice(0, 16);
       item.querySelector(".count").textContent = String(names.length);
