@@ -133,7 +133,10 @@ def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> 
         {each.split("#")[1] for each in targets if "#" in each},
     )
     assert {f"{server.url}/openapi.json", f"{server.url}/asyncapi.json"} <= own
-    assert {target: http.get(target).status_code for target in own} == dict.fromkeys(own, 200)
+    answers = {target: http.get(target, follow_redirects=True) for target in own}
+    assert {target: answer.status_code for target, answer in answers.items()} == dict.fromkeys(
+        own, 200
+    )
     assert fragments
     assert [each for each in fragments if page.locator(f"[id='{each}']").count() != 1] == []
 
