@@ -25,8 +25,9 @@ nodes-proof: $(VENV)/test.stamp
 pages-proof: $(VENV)/test.stamp ## The memory of the web pages over 200,000 events, a few minutes
 	$(BIN)/pytest --timeout 900 tests/browser/proof_pages.py
 
-client-proof: $(VENV)/test.stamp ## Faults between the Python client and a server, and its wheel in fresh projects (tests/integration/RESULTS.md), some minutes
+client-proof: $(VENV)/test.stamp $(TOOLS) ## Faults between the Python and JavaScript clients and a server, and the wheel in fresh projects (tests/integration/RESULTS.md), some minutes
 	$(BIN)/python -m tests.integration.client_faults --rounds 3
+	$(BIN)/python -m tests.integration.javascript_faults --rounds 3
 	$(BIN)/python -m tests.integration.client_projects
 
 simulation: $(VENV)/test.stamp ## Simulates many nodes under faults, with a hundred thousand seeds (tests/simulation/RESULTS.md), about 45 minutes of one core

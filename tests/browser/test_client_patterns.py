@@ -140,9 +140,16 @@ def test_a_state_of_a_channel_is_read_again_after_a_live_gap(run: Evaluate) -> N
         socket().say({{ ...event("iot.a", "k-1"), key: "x" }});
         places({{ "iot.a": "k-1", "iot.b": "k-2" }});
         socket().say({{ type: "gap", channel: "iot.a", position: "n-9", reason: "reset" }});
-        return (await open(2)).since;
+        const reset = (await open(2)).since;
+        socket().say({{ ...event("iot.a", "n-9"), key: "x" }});
+        places({{ "iot.a": "n-9" }});
+        socket().say({{ type: "gap", channel: "iot.a", position: "n-20", reason: "slow" }});
+        return [reset, (await open(3)).since];
     """)
-    assert since == {"iot.a": "state", "iot.b": "k-2"}
+    assert since == [
+        {"iot.a": "state", "iot.b": "k-2"},
+        {"iot.a": "state:n-9", "iot.b": "k-2"},
+    ]
 
 
 def test_a_pattern_that_is_ended_before_its_module_has_come_is_not_subscribed_to(

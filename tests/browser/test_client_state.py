@@ -37,20 +37,23 @@ def test_a_state_goes_on_with_what_has_changed_since(run: Evaluate) -> None:
 
 def test_a_state_is_read_again_after_a_gap_that_no_state_follows(run: Evaluate) -> None:
     sent, events = run(f"""{BEGIN}
+        const gap = (position, reason) =>
+            socket().say({{ type: "gap", channel: "a.b", position, reason }});
         hub.subscribe("a.b", {{ since: "state", ...note("one") }});
         await subscribed();
         accept(socket(), "a.b", "k-0", {{ head: "k-9" }});
-        socket().say({{ type: "gap", channel: "a.b", position: "k-5", reason: "expired" }});
-        socket().say(event("a.b", "k-9"));
+        gap("n-0", "reset");
+        socket().say(event("a.b", "n-9"));
         const before = sent().length;
-        socket().say({{ type: "gap", channel: "a.b", position: "n-0", reason: "reset" }});
-        socket().say(event("a.b", "n-1"));
-        accept(socket(), "a.b", "n-0", {{ head: "n-2" }});
-        socket().say(event("a.b", "n-1"), event("a.b", "n-2"));
+        gap("n-12", "expired");
+        socket().say(event("a.b", "n-13"));
+        accept(socket(), "a.b", "n-0", {{ head: "n-13" }});
+        socket().say(event("a.b", "n-13"));
+        gap("n-20", "slow");
         return [[before, sent()], log.map(([, id]) => id)];
     """)
-    assert sent == [1, ["state", "unsubscribe", "state"]]
-    assert events == ["k-5", "k-9", "n-0", "n-1", "n-2"]
+    assert sent == [1, ["state", "unsubscribe", "state", "unsubscribe", "state:n-13"]]
+    assert events == ["n-0", "n-9", "n-12", "n-13", "n-20"]
 
 
 def test_a_state_takes_no_events_from_a_subscriber_beside_it(run: Evaluate) -> None:

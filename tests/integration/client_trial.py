@@ -307,19 +307,34 @@ class Trial:
     def books(self) -> Books:
         """Of everything so far."""
         followers = {**self.ledger.seen, "worker": self._worker_lines()}
-        doubled = {name: Counter(found) for name, found in followers.items()}
-        return Books(
-            acknowledged=len(self.ledger.acknowledged),
-            faults=self.faults,
-            followers=len(followers),
-            gaps=self.ledger.gaps + sum(each[0] == "gap" for each in followers["worker"]),
-            lost=sum(len(self.ledger.acknowledged - set(found)) for found in followers.values()),
-            doubled=sum(
-                max(0, sum(counts.values()) - len(counts) - (self.kills if name == "worker" else 0))
-                for name, counts in doubled.items()
-            ),
-            disorder=sum(map(_disorder, followers.values())),
+        gaps = self.ledger.gaps + sum(each[0] == "gap" for each in followers["worker"])
+        return books_of(
+            self.ledger.acknowledged, followers, gaps, faults=self.faults, kills=self.kills
         )
+
+
+def books_of(
+    acknowledged: set[tuple[str, str]],
+    followers: dict[str, list[tuple[str, str]]],
+    gaps: int,
+    *,
+    faults: int,
+    kills: int,
+) -> Books:
+    """The accounts. After each of its `kills`, the follower "worker" may get an event again."""
+    doubled = {name: Counter(found) for name, found in followers.items()}
+    return Books(
+        acknowledged=len(acknowledged),
+        faults=faults,
+        followers=len(followers),
+        gaps=gaps,
+        lost=sum(len(acknowledged - set(found)) for found in followers.values()),
+        doubled=sum(
+            max(0, sum(counts.values()) - len(counts) - (kills if name == "worker" else 0))
+            for name, counts in doubled.items()
+        ),
+        disorder=sum(map(_disorder, followers.values())),
+    )
 
 
 def _disorder(found: list[tuple[str, str]]) -> int:

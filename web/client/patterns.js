@@ -2,12 +2,11 @@
 // the first pattern is subscribed to. No I/O.
 
 import { Channel } from "./channel.js";
-import { expressionOf, reached } from "./positions.js";
+import { expressionOf, isForgotten, reached } from "./positions.js";
 import { Subscriber } from "./subscriber.js";
 
 /** Bytes of a message with positions: what a server takes of a client without a credential. */
 const PART = 16_000;
-const MISSED = new Set(["expired", "reset"]);
 /** Milliseconds between two writes of all positions to a storage. */
 const PAUSE = 1000;
 
@@ -60,7 +59,7 @@ export class PatternSubscription extends Subscriber {
   }
 
   get readsState() {
-    return [...this.#positions.values()].includes("state");
+    return [...this.#positions.values()].some((each) => each.startsWith("state"));
   }
 
   /** Begins at the positions of another, which is whole. */
@@ -124,9 +123,13 @@ export class PatternSubscription extends Subscriber {
 
   #onGap(gap) {
     const { channel, position, reason } = gap;
-    // A state is read again, after a gap that does not come before one.
-    this.again = this.state && this.whole && MISSED.has(reason) && this.#states.has(channel);
-    this.#positions.set(channel, this.again ? "state" : position);
+    const keyed = this.state && this.#states.has(channel);
+    const slow = keyed && reason === "slow"; // what has changed is read from before the gap
+    const forgotten = keyed && isForgotten(gap);
+    if (forgotten) this.#positions.set(channel, "state");
+    else if (slow) this.#positions.set(channel, `state:${this.#positions.get(channel)}`);
+    else this.#positions.set(channel, position);
+    this.again ||= slow || forgotten;
     this.#keep(this.tell("onGap", gap), channel, position);
   }
 

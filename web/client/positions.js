@@ -10,6 +10,10 @@ export function reached(position, other) {
   return epoch === otherEpoch && BigInt(offset) >= BigInt(otherOffset);
 }
 
+/** Whether the state must be read again after this gap. */
+export const isForgotten = ({ reason, position }) =>
+  (reason === "expired" || reason === "reset") && !position.endsWith("-0");
+
 /** An expression for the channels that fit a pattern. */
 export function expressionOf(pattern) {
   const signs = { ".": "\\.", "*": "[^.]+", ">": ".+" };

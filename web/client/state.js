@@ -1,9 +1,8 @@
 // One subscriber of the state of a channel: the newest event of each key, then every change
 // (PROTOCOL.md, "State"). It is loaded when the first one subscribes. No I/O.
 
+import { isForgotten } from "./positions.js";
 import { Subscription } from "./subscription.js";
-
-const MISSED = new Set(["expired", "reset"]);
 
 export class StateSubscription extends Subscription {
   state = true;
@@ -24,13 +23,14 @@ export class StateSubscription extends Subscription {
     return partly.length === 0 || all.every((each) => each.state) ? all : partly;
   }
 
-  // The state as it is now follows only a gap before its end; after any other it is read again.
+  // PROTOCOL.md, "Coming back". After `-0` all that is needed follows, and so it does after a
+  // conflated gap.
   receive(message) {
-    const missed = message.type === "gap" && MISSED.has(message.reason);
-    if (!missed || !this.whole || !this.subscribed) return super.receive(message);
+    const { type, reason } = message;
+    const missed = type === "gap" && (reason === "slow" || isForgotten(message));
+    if (!missed || !this.subscribed) return super.receive(message);
     this.again = true;
-    this.begins = "state";
-    this.cursor = null;
+    if (reason !== "slow") [this.begins, this.cursor] = ["state", null];
     this.tell("onGap", message);
   }
 }

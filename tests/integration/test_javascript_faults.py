@@ -1,0 +1,19 @@
+"""The JavaScript client through every fault between it and its server: no acknowledged event is
+lost, comes twice or out of order. `make client-proof` is the long form.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.integration.javascript_faults import FAULTS, endure
+
+
+@pytest.mark.timeout(900)  # the machine may be busy
+def test_each_acknowledged_event_reaches_each_follower_once_through_every_fault(
+    tmp_path: Path,
+) -> None:
+    books = asyncio.run(endure(tmp_path, list(FAULTS.values()), rounds=1))
+    assert books.clean, books
+    assert (books.followers, books.faults) == (4, len(FAULTS))
