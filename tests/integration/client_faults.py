@@ -14,7 +14,8 @@ from eventhub.auth.keys import hash_key
 from tests.harness.credentials import SECRET
 from tests.harness.eventhub import EventHubServer
 from tests.harness.proxy import Proxy
-from tests.integration.client_trial import SOON, Books, Trial
+from tests.integration.client_books import Books
+from tests.integration.client_trial import SOON, Trial
 
 KEY = "ehk_" + "k" * 43
 CONFIG = f"""

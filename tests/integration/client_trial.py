@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from eventhub_client import Event, FileCursor, Gap, Hub, Loaded, Receipt
 from eventhub_client.sync import SyncHub
 from tests.harness.credentials import token
 from tests.harness.eventually import async_eventually
+from tests.integration.client_books import Books, books_of
 
 CHANNELS = ("orders.eu", "orders.us")
 END = "end"
@@ -62,23 +62,6 @@ class Ledger:
     def stored(self, channel: str, data: object, outcome: object) -> None:
         assert isinstance(outcome, Receipt), outcome
         self.acknowledged.add((channel, str(data)))
-
-
-@dataclass(frozen=True)
-class Books:
-    """What a trial shows. Everything after `gaps` should be 0."""
-
-    acknowledged: int
-    faults: int
-    followers: int
-    gaps: int
-    lost: int
-    doubled: int
-    disorder: int
-
-    @property
-    def clean(self) -> bool:
-        return not (self.gaps or self.lost or self.doubled or self.disorder)
 
 
 class Login:
@@ -311,40 +294,3 @@ class Trial:
         return books_of(
             self.ledger.acknowledged, followers, gaps, faults=self.faults, kills=self.kills
         )
-
-
-def books_of(
-    acknowledged: set[tuple[str, str]],
-    followers: dict[str, list[tuple[str, str]]],
-    gaps: int,
-    *,
-    faults: int,
-    kills: int,
-) -> Books:
-    """The accounts. After each of its `kills`, the follower "worker" may get an event again."""
-    doubled = {name: Counter(found) for name, found in followers.items()}
-    return Books(
-        acknowledged=len(acknowledged),
-        faults=faults,
-        followers=len(followers),
-        gaps=gaps,
-        lost=sum(len(acknowledged - set(found)) for found in followers.values()),
-        doubled=sum(
-            max(0, sum(counts.values()) - len(counts) - (kills if name == "worker" else 0))
-            for name, counts in doubled.items()
-        ),
-        disorder=sum(map(_disorder, followers.values())),
-    )
-
-
-def _disorder(found: list[tuple[str, str]]) -> int:
-    """New events that came after a later one of the same publisher and channel."""
-    last: dict[tuple[str, str], list[int]] = {}
-    wrong = 0
-    for channel, data in dict.fromkeys(found):
-        name, _, number = data.partition(" ")
-        if number:
-            at = [int(part) for part in number.split(".")]
-            wrong += at < last.get((channel, name), [-1])
-            last[channel, name] = at
-    return wrong

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tests.harness.eventhub import EventHubServer
 from tests.harness.proxy import Proxy
+from tests.integration.client_books import Books
 from tests.integration.client_faults import CONFIG, KEY
-from tests.integration.client_trial import SOON, Books
+from tests.integration.client_trial import SOON
 from tests.integration.javascript_trial import JavaScriptTrial
 
 PUBLISHING = CONFIG.replace("payload: json", "payload: json, publish: [client, producer]")

@@ -14,7 +14,8 @@ from typing import Any
 from eventhub_client import Hub
 from tests.harness.credentials import SECRET
 from tests.harness.eventually import async_eventually
-from tests.integration.client_trial import CHANNELS, END, TIMEOUT, Books, books_of
+from tests.integration.client_books import Books, books_of
+from tests.integration.client_trial import CHANNELS, END, TIMEOUT
 
 PROGRAM = Path(__file__).with_suffix(".mjs")
 

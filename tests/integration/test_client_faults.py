@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.client_books import Books
 from tests.integration.client_faults import FAULTS, endure
-from tests.integration.client_trial import Books, Trial
+from tests.integration.client_trial import Trial
 
 
 @pytest.mark.timeout(900)  # the machine may be busy
