@@ -122,7 +122,7 @@ export class LineList {
     clearTimeout(this.#timer);
     this.#timer = null;
     const lines = this.#lines;
-    const removed = lines.trim();
+    const removed = lines.takeRemoved();
     const total = lines.top(lines.length);
     const { clientHeight } = this.#scroller;
     const held = this.#tail.held;

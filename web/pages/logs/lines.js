@@ -11,6 +11,7 @@ export class Lines {
   #dirty = 0; // the first line whose top is unknown
   #height;
   #kept;
+  #removed = 0;
 
   /** `height(line)`: pixels of a line. */
   constructor(height, kept = KEPT) {
@@ -32,21 +33,20 @@ export class Lines {
     if (index === this.#lines.length) this.#lines.push(line);
     else this.#lines.splice(index, 0, line);
     this.#dirty = Math.min(this.#dirty, index);
+    if (this.#lines.length > this.#kept + SLACK) this.#trim();
   }
 
-  /** Removes the oldest lines beyond the bound. Returns the pixels that they had. */
-  trim() {
-    if (this.#lines.length <= this.#kept + SLACK) return 0;
-    const many = this.#lines.length - this.#kept;
-    const pixels = this.top(many);
-    this.#lines.splice(0, many);
-    this.#dirty = 0;
+  /** The pixels of the oldest lines that were removed since the last call. */
+  takeRemoved() {
+    const pixels = this.#removed;
+    this.#removed = 0;
     return pixels;
   }
 
   clear() {
     this.#lines = [];
     this.#dirty = 0;
+    this.#removed = 0;
   }
 
   /** The heights have changed. */
@@ -79,6 +79,13 @@ export class Lines {
   /** The index of an event; -1 if it is not kept. */
   find(channel, id) {
     return this.#lines.findLastIndex((line) => line.id === id && line.channel === channel);
+  }
+
+  #trim() {
+    const many = this.#lines.length - this.#kept;
+    this.#removed += this.top(many);
+    this.#lines.splice(0, many);
+    this.#dirty = 0;
   }
 
   // Nearly every line belongs at the end. The history of a second channel goes between.
