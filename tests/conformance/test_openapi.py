@@ -67,7 +67,10 @@ OPERATIONS = [
     "POST /v1/events", "PUT /v1/admin/log", "PUT /v1/channels/{channel}",
 ]  # fmt: skip
 STREAMS = ("/sse", "/ndjson")
-RESTRICTED = ("GET /v1/channels/{channel}", "GET /v1/ndjson", "GET /v1/presence", "GET /v1/sse")
+RESTRICTED = (
+    "GET /v1/channels/{channel}", "GET /v1/events", "GET /v1/ndjson", "GET /v1/presence",
+    "GET /v1/sse",
+)  # fmt: skip
 """Operations with a parameter that can be wrong."""
 CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS] + [
     (label, GenerationMode.NEGATIVE) for label in RESTRICTED
