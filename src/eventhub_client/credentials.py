@@ -46,8 +46,18 @@ class Credentials:
         token = await found if isawaitable(found) else found
         if token is not None and not isinstance(token, str):
             raise TypeError(f"received a token that is a {type(token).__name__}; expected a str")
+        if token is not None and not is_visible(token):
+            raise ValueError(
+                f"received a credential of {len(token)} characters, not all of which are visible "
+                "ASCII characters; expected visible ASCII characters only"
+            )
         self._newest = token
         return token
+
+
+def is_visible(value: str) -> bool:
+    """Whether it can stand in a header: visible ASCII characters only."""
+    return value.isascii() and value.isprintable() and " " not in value
 
 
 def authorization(token: str | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from eventhub_client.attempts import (
     invalid_answer,
     problem_of,
 )
+from eventhub_client.credentials import is_visible
 from eventhub_client.errors import HubError, Problem, Unavailable, error
 from eventhub_client.items import Receipt, moment
 from eventhub_client.payloads import encode
@@ -24,6 +25,9 @@ LONGEST_TIMEOUT = 540.0
 BATCH_EVENTS = 1000
 BATCH_BYTES = 1 << 20
 JSON = {"content-type": "application/json"}
+KEY_CHARACTERS = 120
+"""The server allows 128; a batch adds its number."""
+ATTRIBUTES = ("source", "subject", "type", "id", "time", "traceparent")
 Outcome = Receipt | HubError
 
 
@@ -45,6 +49,13 @@ class Delivery:
             )
         if self.key is None:
             object.__setattr__(self, "key", uuid.uuid4().hex)
+        _check_header("key", self.key)
+        _check_header("if_match", self.if_match)
+        for name in self.attributes or ():
+            if name not in ATTRIBUTES:
+                raise ValueError(
+                    f"received the attribute {name!r}; expected one of {', '.join(ATTRIBUTES)}"
+                )
 
     def headers(self, suffix: str = "") -> dict[str, str]:
         """The headers of a request."""
@@ -167,6 +178,14 @@ def _item(channel: str, data: bytes, delivery: Delivery) -> bytes:
         **({"attributes": dict(delivery.attributes)} if delivery.attributes else {}),
     }
     return b'[%b,"data":%b}]' % (encode(fields)[:-1], data)
+
+
+def _check_header(name: str, value: str | None) -> None:
+    if value is None or (1 <= len(value) <= KEY_CHARACTERS and is_visible(value)):
+        return
+    raise ValueError(
+        f"received {name}={value!r:.140}; expected 1 to {KEY_CHARACTERS} visible ASCII characters"
+    )
 
 
 def _quoted(position: str) -> tuple[str, str]:

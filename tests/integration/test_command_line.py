@@ -88,6 +88,12 @@ def test_signals_reach_those_who_are_there_and_are_not_stored(served: EventHubSe
         (("tail", "chat.a", "--where", "data >"), 1, "column"),
         (("presence", "nothing.a"), 1, "unknown_channel"),
         (("channels", "a..b"), 1, "a..b"),
+        (("pub", "chat.a", '{"n":${n}}'), 2, "--template replaces"),
+        (("pub", "chat.a", "1", "--attribute", "a=b"), 2, "the attribute 'a'; expected one of"),
+        (("pub", "chat.a", "1", "--token", "two words"), 2, "visible ASCII"),
+        (("doctor", "--event", "{"), 2, "--event is not JSON"),
+        (("doctor", "--origin", "app.example"), 2, "expected such as https://app.example"),
+        (("bench", "logs.b", "--csv", "/nowhere/rows.csv"), 2, "/nowhere/rows.csv"),
         (("disconnect",), 2, "expected one of --subject, --key and --token-id"),
         (("disconnect", "--subject", "ana"), 1, "operator"),
         (("ship", "chat.a"), 2, "expected FILE"),
@@ -139,6 +145,17 @@ def test_tail_goes_on_through_a_kill_and_ends_with_a_broken_pipe(
     assert tail.wait(SECONDS) == 0
     assert tail.stderr is not None
     assert "Traceback" not in tail.stderr.read()
+
+
+def test_tail_ends_with_its_reader_while_nothing_is_printed(
+    served: EventHubServer, program: Follow
+) -> None:
+    run(served, "pub", "logs.reader", '"one"')
+    tail = program(served, "tail", "logs.reader", "--since", "earliest", "-o", "{data}")
+    assert tail.line() == "one\n"
+    assert tail.stdout is not None
+    tail.stdout.close()
+    assert tail.wait(SECONDS) == 0
 
 
 def test_tail_ends_when_it_is_interrupted(start: Start, program: Follow) -> None:
@@ -210,14 +227,14 @@ def test_doctor_finds_a_healthy_server_healthy(start: Start) -> None:
     hub = start(LASTING)
     result = run(hub, "doctor", "--origin", hub.url)
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("\u2713") == 9
+    assert result.stdout.count("\u2713") == 10
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(start: Start) -> None:
     hub = start("channels: {logs: {payload: json}}")
     result = run(hub, "doctor", "--channel", "chat.a")
     assert result.exit_code == 1
-    assert "unknown_channel" in result.stdout
+    assert "the channel type 'chat' is not declared; declared are: logs" in result.stdout
     result = run(hub, "doctor", "--channel", "logs.a", "--origin", "https://other.example")
     assert "origins: [https://other.example]" in result.stdout
     hub.stop()
@@ -225,6 +242,18 @@ def test_doctor_says_what_is_wrong_and_what_to_do(start: Start) -> None:
     assert result.exit_code == 1
     assert "is the server started" in result.stdout
     assert "delivery" not in result.stdout
+
+
+def test_doctor_says_as_whom_a_credential_is_accepted(start: Start) -> None:
+    secret = "ehk_" + "d" * 43
+    hub = start(
+        "channels: {logs: {payload: json, publish: [client]}}\n"
+        f"auth: {{keys: [{{name: ana, hash: '{hash_key(secret)}', subscribe: ['>']}}]}}"
+    )
+    result = run(hub, "doctor", "--api-key", secret, "--channel", "logs.a", "--event", "1")
+    assert "credential: the API key is accepted as 'ana'" in result.stdout
+    assert "accept no events over HTTP" in result.stdout
+    assert result.exit_code == 1
 
 
 def test_a_context_is_used_without_an_option(start: Start) -> None:

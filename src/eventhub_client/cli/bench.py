@@ -103,6 +103,8 @@ def bench(
         raise ValueError(f"received --template {template}; expected one with ${{mark}}")
     load = Load(channel, subscribers, publishers, rate, seconds, size, template)
     target = target_of(server, context, token, api_key)
+    if csv_file is not None:
+        csv_file.open("a").close()  # whether it can be written is known before the run
     console = Console()
     for name, value in asdict(load).items():
         console.print(f"{name:>12}  {value}", highlight=False, markup=False)
@@ -243,9 +245,8 @@ def _table(result: dict[str, float]) -> Table:
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row)
-        if new:
+        if file.tell() == 0:
             writer.writeheader()
         writer.writerow(row)

@@ -1,5 +1,7 @@
 """`eventhub doctor`: what is wrong between here and a server, and what to do about it."""
 
+import json
+import re
 from typing import Annotated
 
 import typer
@@ -8,6 +10,7 @@ from rich.console import Console
 from eventhub_client.cli.exits import REFUSED, command
 from eventhub_client.cli.health_checks import CHECKS, NEEDED, Check, Sick, Visit
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
+from eventhub_client.errors import HubError
 
 DEFAULT_CHANNEL = "chat.doctor"
 DEFAULT_EVENT = '{"sender":"doctor","text":"${mark}"}'
@@ -29,6 +32,12 @@ def doctor(
     api_key: ApiKeyOption = None,
 ) -> None:
     """Check a server from here: network, broker, clock, credential, proxy, delivery, resume."""
+    try:
+        json.loads(event)
+    except ValueError as error:
+        raise ValueError(f"--event is not JSON: {error}; received {event[:60]!r}") from None
+    if origin is not None and not re.fullmatch(r"https?://[^/?#]+", origin):
+        raise ValueError(f"received --origin {origin}; expected such as https://app.example")
     visit = Visit(target_of(server, context, token, api_key), channel, event, origin)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     failed = 0
@@ -51,3 +60,5 @@ def _try(check: Check, visit: Visit) -> "str | Sick":
         return check(visit)
     except Sick as sick:
         return sick
+    except HubError as failure:
+        return Sick(str(failure), "see PROTOCOL.md, Errors")

@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from eventhub_client.cli.target import Target
-from eventhub_client.errors import HubError
-from eventhub_client.wire import FAILED, TRANSIENT, WEBSOCKET_OPTIONS
+from eventhub_client.errors import HubError, Problem, error
+from eventhub_client.wire import FAILED, TRANSIENT, WEBSOCKET_OPTIONS, answer_of
 
 SECONDS = 5.0
 """How long one check may take."""
@@ -101,10 +101,44 @@ def _credential(visit: Visit) -> str:
     try:
         query = {"match": visit.channel, "limit": 1}
         visit.target.request("GET", "/v1/channels", query=query)
-    except HubError as error:
-        raise Sick(str(error), "see `eventhub token new` and `eventhub key new`") from None
-    kind = "a token" if visit.target.token else "an API key" if visit.target.api_key else None
-    return f"{kind} is accepted" if kind else "none is given, and none is needed to look"
+    except HubError as failure:
+        raise Sick(str(failure), "see `eventhub token new` and `eventhub key new`") from None
+    if not visit.target.headers:
+        return "none is given, and none is needed to look"
+    return asyncio.run(_authenticated(visit))
+
+
+async def _authenticated(visit: Visit) -> str:
+    kind = "the token" if visit.target.token else "the API key"
+    auth = {"type": "auth", "token": visit.target.token or visit.target.api_key}
+    try:
+        async with _opened(visit) as connection:
+            await connection.send(json.dumps(auth))
+            answer = await _next(connection, "authenticated")
+    except Sick as refused:  # although the request with it was answered
+        return f"{kind} is ignored: {refused}"
+    except FAILED:
+        return f"{kind} is accepted"  # the check of the WebSocket says what is wrong
+    ends = answer.get("expires_in")
+    until = "" if ends is None else f", for {ends:.0f} more seconds"
+    return f"{kind} is accepted as {answer['principal']!r}{until}"
+
+
+def _configuration(visit: Visit) -> str:
+    types = {each["name"]: each for each in visit.target.request("GET", "/v1/types")["types"]}
+    name = visit.channel.partition(".")[0]
+    listed = ", ".join(types) or "none"
+    if name not in types:
+        raise Sick(
+            f"the channel type {name!r} is not declared; declared are: {listed}",
+            f"declare it in eventhub.yaml (channels: {{{name}: …}}), or give --channel and --event",
+        )
+    if "producer" not in types[name]["publish"]:
+        raise Sick(
+            f"channels of the type {name!r} accept no events over HTTP",
+            f"add producer to channels.{name}.publish, or give --channel and --event",
+        )
+    return f"channel types: {listed}"
 
 
 def _websocket(visit: Visit) -> str:
@@ -146,7 +180,8 @@ def _stream(visit: Visit) -> str:
         ) as answer:
             if answer.status_code != 200:
                 answer.read()
-                raise Sick(f"{answer.status_code}: {answer.text[:200]}", "the channel and its type")
+                problem = Problem.of(answer_of(answer).fields, answer.status_code)
+                raise Sick(str(error(problem)), "see PROTOCOL.md, Errors")
             for line in answer.iter_lines():
                 if line == "event: subscribed":
                     return "Server-Sent Events arrive at once"
@@ -175,9 +210,9 @@ def _delivery(visit: Visit) -> str:
 
     try:
         return asyncio.run(check())
-    except HubError as error:
+    except HubError as failure:
         advice = "give --channel and --event that this credential may publish to and subscribe to"
-        raise Sick(str(error), advice) from None
+        raise Sick(str(failure), advice) from None
     except (*FAILED, asyncio.TimeoutError) as failure:
         raise Sick(
             f"the event did not arrive: {type(failure).__name__}",
@@ -213,13 +248,14 @@ CHECKS: dict[str, Check] = {
     "broker": _ready,
     "clock": _clock,
     "credential": _credential,
+    "configuration": _configuration,
     "websocket": _websocket,
     "stream": _stream,
     "delivery and resume": _delivery,
     "origin": _origin,
     "limits": _files,
 }
-NEEDED = (_network, _ready)
+NEEDED = (_network, _ready, _configuration)
 """After these, the others would only repeat that they failed."""
 
 

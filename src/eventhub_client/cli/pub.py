@@ -131,9 +131,10 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
+        hint = " (--template replaces ${…})" if "${" in text else ""
         raise ValueError(
             f"the event is not JSON: {error}; received {text[:60]!r}, expected such as "
-            '\'{"sender":"ana","text":"oi"}\''
+            f'\'{{"sender":"ana","text":"oi"}}\'{hint}'
         ) from None
 
 

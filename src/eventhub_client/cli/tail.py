@@ -11,6 +11,7 @@ from rich.console import Console
 
 from eventhub_client.cli.exits import command, say
 from eventhub_client.cli.items import fields_of, line_of
+from eventhub_client.cli.readers import ends_with_its_reader
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.cursors import FileCursor
 from eventhub_client.items import Item
@@ -61,7 +62,7 @@ def tail(
     # programs or NO_COLOR is set.
     console = _Console(soft_wrap=True, highlight=False, markup=False)
     kept = FileCursor(cursor) if cursor is not None else None
-    with target_of(server, context, token, api_key).hub() as hub:
+    with target_of(server, context, token, api_key).hub() as hub, ends_with_its_reader():
         items = hub.follow(*channels, since=since, cursor=kept, where=where)
         for number, item in enumerate(items, 1):
             if execute is None:

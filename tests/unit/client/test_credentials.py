@@ -73,6 +73,13 @@ def test_a_token_that_is_no_text_is_told_by_its_kind_alone() -> None:
         run(plain(lambda: b"secret").renew())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "ключ", "tab\t"])
+def test_a_token_that_no_header_can_hold_is_told_without_showing_it(token: str) -> None:
+    with pytest.raises(ValueError, match="visible ASCII characters only") as caught:
+        run(plain(token).newest())
+    assert token not in str(caught.value)
+
+
 def test_a_key_or_a_token_or_none() -> None:
     assert authorization(run(plain(None, "ehk_1").newest())) == {"authorization": "Bearer ehk_1"}
     assert authorization(run(plain(None).newest())) == {}

@@ -234,3 +234,17 @@ def test_a_deletion_names_its_key_and_is_repeated_as_a_publish_is() -> None:
     assert first.headers == second.headers
     assert first.headers["if-match"] == '"k-3"'
     assert receipt.id == "k-1"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"key": ""}, {"key": "two words"}, {"key": "x" * 121}, {"key": "ключ"}, {"if_match": "a\nb"}],
+)
+def test_what_no_header_can_hold_is_refused_before_it_is_sent(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 120 visible ASCII characters"):
+        Delivery(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_attribute_that_the_server_would_ignore_is_refused() -> None:
+    with pytest.raises(ValueError, match="received the attribute 'sub'; expected one of source"):
+        Delivery(attributes={"sub": "x"})

@@ -1,0 +1,39 @@
+"""Whether somebody still reads the standard output."""
+
+import os
+import select
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ends_with_its_reader() -> Iterator[None]:
+    """Raise BrokenPipeError when the reader of a pipe has gone, also while nothing is printed."""
+    try:
+        output = sys.stdout.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(output).st_mode)
+    except (OSError, ValueError):  # there is none
+        is_pipe = False
+    if not is_pipe or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    gone = threading.Event()
+    threading.Thread(target=_watch, args=(output, gone), daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if gone.is_set():
+            raise BrokenPipeError from None
+        raise
+
+
+def _watch(output: int, gone: threading.Event) -> None:
+    poll = select.poll()
+    poll.register(output, 0)  # an error is always reported
+    poll.poll()
+    gone.set()
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
