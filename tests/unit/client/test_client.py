@@ -29,9 +29,10 @@ class Server:
     async def request(
         self, url: str, request: Request, headers: Mapping[str, str]
     ) -> Answer | Unreachable:
-        self.seen.append(headers.get("authorization"))
+        sent = headers.get("authorization")
+        self.seen.append(sent)
         await asyncio.sleep(0)
-        return STORED if self.seen[-1] == f"Bearer {self.accepted}" else EXPIRED
+        return STORED if sent == f"Bearer {self.accepted}" else EXPIRED
 
     async def open(self, url: str, headers: Mapping[str, str]) -> Socket:
         raise AssertionError
