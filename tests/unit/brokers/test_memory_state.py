@@ -1,5 +1,8 @@
 """memory_state.py: the bounds of a state in memory, and what it counts."""
 
+import pytest
+
+from eventhub.brokers import memory_state
 from eventhub.brokers.memory_state import EVENT_OVERHEAD, KEY_OVERHEAD, SPARE, Ledger, MemoryState
 from eventhub.events.channel_types import StateRetention
 from eventhub.events.event import DELETED, KEY, Event, Position, State
@@ -69,3 +72,36 @@ def test_the_newest_event_of_a_deleted_key_is_none() -> None:
     assert state.newest("c") is None
     assert state.has(3)
     assert not state.has(4)
+
+
+def test_deletions_beyond_their_bound_are_forgotten_with_the_oldest_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_state, "DELETIONS", 2)
+    state = filled(StateRetention(latest=True, keys=2), *"ab")
+    state.add(event(3, "a", deleted=True))
+    state.add(event(4, "b", deleted=True))
+    state.add(event(5, "a"))
+    state.add(event(6, "c", deleted=True))
+    assert (len(state), state.forgotten) == (3, 0), "a is deleted no more"
+    state.add(event(7, "d", deleted=True))
+    assert (len(state), state.forgotten) == (3, 4), "the deletion of b has left"
+    assert keys(state, 7) == ["a"]
+    state.add(event(8, "e"))
+    assert keys(state, 8) == ["a", "e"], "deletions take no place of keys"
+
+
+def test_a_reader_from_before_what_was_forgotten_gets_the_whole_state() -> None:
+    state = filled(StateRetention(latest=True, keys=2), *"abcb")
+    end = Position("e", 4)
+    assert state.forgotten == 1
+    assert state.page(State(Position("e", 1)), end, 10).lost is None
+    page = state.page(State(Position("e", 0)), end, 10)
+    assert (page.lost, [each.offset for each in page.events]) == ("expired", [3, 4])
+    assert page.start == Position("e", 0)
+
+
+def test_half_of_an_odd_number_of_keys_leaves() -> None:
+    state = filled(StateRetention(latest=True), *"abc")
+    state.shrink()
+    assert keys(state, 3) == ["c"]

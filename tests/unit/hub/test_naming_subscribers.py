@@ -76,3 +76,57 @@ def test_listed_channels_get_feeds_in_turns() -> None:
         assert len(list(node.hub.feeds)) == 10
 
     run(scenario)
+
+
+def test_names_that_nobody_waits_for_any_more_make_room() -> None:
+    async def scenario(node: Node) -> None:
+        node.hub.patterns.most_channels = 10
+        first = Reader(node, "drop.*")
+        await until(lambda: first.ready)
+        for attempt in range(5):
+            names = {f"drop.{attempt}x{number}": at for number, at in enumerate(MANY.values())}
+            reader = Reader(node, "drop.*", names)
+            node.hub.unsubscribe(reader.subscriber)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    run(scenario)
+
+
+def test_only_channels_without_a_feed_count_as_named() -> None:
+    async def scenario(node: Node) -> None:
+        node.hub.patterns.most_channels = 4
+        for name in ("drop.0", "drop.1"):
+            await node.publish(name, "1")
+        first = Reader(node, "drop.*")
+        await until(lambda: first.ready)
+        reader = Reader(node, "drop.*", {f"drop.{number}": MANY["drop.0"] for number in range(6)})
+        await until(lambda: reader.told("subscribed") == 1)
+
+    run(scenario)
+
+
+def test_names_for_one_turn_get_their_feeds_at_once() -> None:
+    async def scenario(node: Node) -> None:
+        Reader(node, "drop.*", {name: MANY[name] for name in ("drop.0", "drop.1")})
+        assert node.hub.feeds.get("drop.1") is not None
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_reader_may_leave_in_any_turn(turns: int) -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, "drop.*", MANY)
+        other = Reader(node, "drop.*")
+        node.hub.unsubscribe(other.subscriber)
+        assert list(node.hub.patterns), "the first one will join"
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        node.hub.unsubscribe(reader.subscriber)
+        assert not list(node.hub.patterns)
+        await until(lambda: node.hub.feeds.announcements.settled)
+        assert not list(node.hub.feeds)
+        assert reader.lines == []
+
+    run(scenario)

@@ -75,3 +75,20 @@ async def test_the_oldest_pattern_is_forgotten_first(monkeypatch: pytest.MonkeyP
     for pattern in ("b.*", "c.*"):
         with pytest.raises(TooManySubscriptions):
             patterns.check(pattern)
+
+
+@in_virtual_time
+async def test_a_pattern_that_was_tried_again_counts_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    patterns = TooWide(60.0)
+    patterns.add("a.*", error())
+    await asyncio.sleep(60)
+    patterns.check("a.*")
+    for pattern in ("b.*", "a.*", "c.*"):
+        patterns.add(pattern, error())
+    patterns.check("b.*")
+    with pytest.raises(TooManySubscriptions) as refused:
+        patterns.check("a.*")
+    assert refused.value.limit == "pattern_channels"

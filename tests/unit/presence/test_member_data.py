@@ -95,3 +95,14 @@ def test_no_version_is_later_than_the_last() -> None:
 def test_a_member_is_written_with_its_data_if_it_has_any() -> None:
     assert member_json('a"é', b"") == '{"id":"a\\"é"}'.encode()
     assert member_json("ana", b'{"x":1}') == b'{"id":"ana","data":{"x":1}}'
+
+
+def test_what_is_set_here_is_newer_than_all_that_was_heard_before() -> None:
+    data = MemberData("n1")
+    data.set_elsewhere(PLACE, "n2", Data(NOON + 9, "n2", b'{"at":1}'))
+    data.set_elsewhere(PLACE, "n3", Data(NOON + 2, "n3", b'{"at":2}'))
+    assert len(data) == 1
+    data.set_own(PLACE, "laptop", b'{"at":3}', NOON)
+    assert data.own(PLACE).version == NOON + 10
+    assert data.shown(PLACE) == b'{"at":3}'
+    assert len(data) == 2

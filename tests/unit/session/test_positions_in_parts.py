@@ -52,3 +52,13 @@ def test_the_bytes_of_all_parts_have_a_bound() -> None:
     with pytest.raises(InvalidSince, match=r"more than 16 bytes \(limits.buffer_bytes\)"):
         parts.whole(command({"a.c": "k-1"}, more=True))
     assert parts.whole(command({"a.c": "k-1"}, more=True)) is None, "what was refused is not kept"
+
+
+def test_as_many_bytes_as_the_bound_says_are_kept() -> None:
+    parts = PositionsInParts(13)
+    assert parts.whole(command({"a.b": "k-1"}, more=True)) is None
+    assert parts.whole(command({"b.b": "k-10"}, more=True, channel="b.*")) is None
+    whole = parts.whole(command({}))
+    assert whole is not None
+    assert whole.since == {"a.b": "k-1"}
+    assert parts.whole(command({"a.c": "k-1"}, more=True)) is None, "they are not counted any more"

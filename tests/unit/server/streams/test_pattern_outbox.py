@@ -227,3 +227,46 @@ def test_what_is_held_back_leaves_less_room_for_signals() -> None:
         assert owner.outbox.takes_signal(100)
 
     run(scenario)
+
+
+def test_what_comes_after_something_held_waits_for_its_turn() -> None:
+    """Its own record is stored, and the stream has not been woken yet."""
+
+    async def scenario() -> None:
+        owner = Owner()
+        owner.records.added = 1
+        owner.outbox.write_placed(b"1\n")
+        owner.records.stored = 1
+        owner.outbox.write_placed(b"2\n")
+        assert owner.sent() == []
+        owner.records.store(0)
+        assert owner.sent() == [b"1", b"2"]
+
+    run(scenario)
+
+
+def test_what_is_sent_and_what_is_held_fill_the_outbox_together_and_it_says_so_once() -> None:
+    async def scenario() -> None:
+        owner = Owner(bound=10)
+        owner.outbox.write_placed(b"12345\n")
+        owner.records.added = 1
+        owner.outbox.write_placed(b"123\n")
+        assert not owner.outbox.full, "it is at its bound"
+        owner.outbox.write_placed(b"\n")
+        assert owner.outbox.full
+        owner.outbox.write_placed(b"1\n")
+        await asyncio.sleep(0)
+        assert owner.told == ["full"]
+
+    run(scenario)
+
+
+def test_what_is_written_to_a_closed_outbox_moves_no_cursor() -> None:
+    async def scenario() -> None:
+        owner = Owner()
+        owner.outbox.write(event("logs.a", 7))
+        owner.outbox.close()
+        owner.outbox.write(event("logs.a", 8))
+        assert str(owner.outbox.cursor) == "*,logs.a@k-7"
+
+    run(scenario)
