@@ -107,3 +107,16 @@ def test_an_event_has_data_or_a_key_to_delete(fields: dict[str, Any], pointer: s
 )
 def test_an_event_with_one_of_them_is_complete(fields: dict[str, Any]) -> None:
     assert content_details(fields) == []
+
+
+@pytest.mark.parametrize("name", ["source", "subject", "type", "id", "traceparent"])
+def test_an_attribute_of_the_protocol_is_taken(name: str) -> None:
+    command = command_of({**PUBLISH, "attributes": {name: "x"}})
+    assert getattr(command, "attributes") == {name: "x"}  # noqa: B009  # of a publish
+
+
+def test_what_the_newest_event_must_be_is_an_id_or_none() -> None:
+    for text in ("k3x9-7", "none"):
+        assert getattr(command_of({**PUBLISH, "if_match": text}), "if_match") == text  # noqa: B009
+    with pytest.raises(InvalidFrame, match="/if_match"):
+        command_of({**PUBLISH, "if_match": "newest"})
