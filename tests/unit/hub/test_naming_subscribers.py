@@ -9,7 +9,7 @@ from eventhub.events.event import Position
 from eventhub.hub import naming_subscribers
 from eventhub.hub import patterns as patterns_module
 from tests.harness.eventually import turns_until
-from tests.unit.hub.hub_node import Node, run, until
+from tests.unit.hub.hub_node import Node, fault, run, until
 from tests.unit.hub.test_patterns import Reader
 
 MANY = {f"drop.{number}": Position("k3x9", 1) for number in range(10)}
@@ -128,5 +128,17 @@ def test_a_reader_may_leave_in_any_turn(turns: int) -> None:
         await until(lambda: node.hub.feeds.announcements.settled)
         assert not list(node.hub.feeds)
         assert reader.lines == []
+
+    run(scenario)
+
+
+def test_an_error_while_channels_get_their_feeds_ends_the_reader_that_named_them() -> None:
+    async def scenario(node: Node) -> None:
+        first = Reader(node, "drop.*")
+        await until(lambda: first.ready)
+        node.hub.patterns._cover = fault  # type: ignore[method-assign]
+        reader = Reader(node, "drop.*", MANY)
+        await until(lambda: reader.failed == ["internal"])
+        assert not first.failed
 
     run(scenario)
