@@ -57,7 +57,10 @@ const histogram = new Histogram(byId("histogram"), {
   onRange: (from, to) => filters.setRange({ from, to }),
 });
 const filters = new Filters(view, change, (wrap) => setWrap(wrap));
-const live = new Live(byId("text"), showState);
+const live = new Live(byId("text"), () => {
+  showState();
+  drawSoon();
+});
 
 /** Follows the channels as the view says, from the beginning of its range. */
 function follow() {
@@ -152,6 +155,7 @@ function drawSoon() {
 function draw() {
   timer = null;
   showState();
+  if (live.state === "loading" && counts.total === 0) return;
   services.draw();
   const now = performance.now();
   const rate = ((counts.total - measured.total) * 1000) / (now - measured.at);
