@@ -228,7 +228,7 @@ class Trial:
         out = self.directory / "worker.out"
         text = out.read_text() if out.exists() else ""
         return [
-            (each[0], each[1]) for each in map(json.loads, text.rpartition("\n")[0].split("\n"))
+            (each[0], each[1]) for each in map(json.loads, text.rpartition("\n")[0].splitlines())
         ]
 
     # Publishers
