@@ -136,7 +136,7 @@ def test_an_error_while_channels_get_their_feeds_ends_the_reader_that_named_them
     async def scenario(node: Node) -> None:
         first = Reader(node, "drop.*")
         await until(lambda: first.ready)
-        node.hub.patterns._cover = fault  # type: ignore[method-assign]
+        node.hub.patterns._cover = fault  # type: ignore[assignment, method-assign]
         reader = Reader(node, "drop.*", MANY)
         await until(lambda: reader.failed == ["internal"])
         assert not first.failed
