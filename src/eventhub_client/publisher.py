@@ -13,7 +13,7 @@ class Publisher:
     """Sends events of one channel in their order, in batches, each of them stored once.
 
     Used as a context. At its end all events are stored, or the error is raised. After an error
-    nothing more is sent: it is raised by the next `send` or `flush`, and at the end.
+    no further batch is sent: it is raised by the next `send` or `flush`, and at the end.
     """
 
     def __init__(

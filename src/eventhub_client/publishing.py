@@ -51,11 +51,14 @@ class Delivery:
             object.__setattr__(self, "key", uuid.uuid4().hex)
         _check_header("key", self.key)
         _check_header("if_match", self.if_match)
-        for name in self.attributes or ():
+        for name, value in (self.attributes or {}).items():
             if name not in ATTRIBUTES:
                 raise ValueError(
                     f"received the attribute {name!r}; expected one of {', '.join(ATTRIBUTES)}"
                 )
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise TypeError(f"received the attribute {name} as a {kind}; expected a str")
 
     def headers(self, suffix: str = "") -> dict[str, str]:
         """The headers of a request."""

@@ -248,3 +248,5 @@ def test_what_no_header_can_hold_is_refused_before_it_is_sent(wrong: dict[str, s
 def test_an_attribute_that_the_server_would_ignore_is_refused() -> None:
     with pytest.raises(ValueError, match="received the attribute 'sub'; expected one of source"):
         Delivery(attributes={"sub": "x"})
+    with pytest.raises(TypeError, match="the attribute subject as a int; expected a str"):
+        Delivery(attributes={"subject": 5})  # type: ignore[dict-item]
