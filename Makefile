@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
-.PHONY: serve test pytest proofs nodes-proof client-proof pages-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers scale flood docs lock sbom vendored image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof client-proof pages-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers jitter scale flood docs lock sbom vendored image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -97,6 +97,11 @@ bench-peers: $(VENV)/test.stamp ## Measures EventHub beside Centrifugo (tests/be
 	test -x tests/bench/.peers/$(CENTRIFUGO)/centrifugo || \
 	  GOBIN=$(CURDIR)/tests/bench/.peers/$(CENTRIFUGO) go install github.com/centrifugal/centrifugo/v6@$(CENTRIFUGO)
 	$(BIN)/python -m tests.bench.peers $(BENCH)
+
+jitter: $(VENV)/test.stamp $(TOOLS) ## Clients that are cut for two seconds at a time, beside centrifuge-js, Socket.IO and ws (tests/bench/RESULTS.md), six minutes; needs Go
+	test -x tests/bench/.peers/$(CENTRIFUGO)/centrifugo || \
+	  GOBIN=$(CURDIR)/tests/bench/.peers/$(CENTRIFUGO) go install github.com/centrifugal/centrifugo/v6@$(CENTRIFUGO)
+	$(BIN)/python -m tests.bench.jitter $(BENCH)
 
 scale: $(VENV)/test.stamp ## Measures what connections, events, channels and nodes cost, and writes docs/scale.md, six minutes
 	$(BIN)/python -m tests.bench.scale

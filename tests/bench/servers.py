@@ -176,7 +176,7 @@ class Limit:
 @contextmanager
 def tutorial(directory: Path) -> Iterator[Door]:
     """`tutorial.py` under uvicorn."""
-    with _program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
+    with program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
         yield Door(pid, port, "/ws", "/publish")
 
 
@@ -185,14 +185,14 @@ def fastapi_route(directory: Path) -> Iterator[Door]:
     """The tutorial's route with a pydantic body, which does for an event what EventHub promises
     without a reader: validate and keep it.
     """
-    with _program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
+    with program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
         yield Door(pid, port, "/ws", "/events")
 
 
 @contextmanager
 def socket_io(directory: Path) -> Iterator[Door]:
     """Socket.IO on Node.js, `emit` to all."""
-    with _program(["node", str(HERE / "socket_io.js")], NODE_PATH=str(NODE_MODULES)) as (pid, port):
+    with program(["node", str(HERE / "socket_io.js")], NODE_PATH=str(NODE_MODULES)) as (pid, port):
         yield Door(
             pid, port, "/socket.io/?EIO=4&transport=websocket", "/publish", ready="40{", greet="40"
         )
@@ -223,7 +223,7 @@ def centrifugo(directory: Path, batch: int = 1) -> Iterator[Door]:
     several = Envelope(('{"publish":' + event[0], "}}"), ('{"parallel":false,"commands":[', "]}"))
     hello = '{"id":1,"connect":{"name":"b"}}\n{"id":2,"subscribe":{"channel":"bench.{}"}}'
     command = [str(CENTRIFUGO), "-c", str(config)]
-    with _program(command, port, GOMAXPROCS="1") as (pid, _):
+    with program(command, port, GOMAXPROCS="1") as (pid, _):
         yield Door(
             pid,
             port,
@@ -241,7 +241,7 @@ def nchan(directory: Path) -> Iterator[Door]:
     port = free_port()
     config = directory / "nginx.conf"
     config.write_text(NGINX.format(directory=directory, port=port))
-    with _program(["nginx", "-p", str(directory), "-c", str(config)], port) as (pid, _):
+    with program(["nginx", "-p", str(directory), "-c", str(config)], port) as (pid, _):
         yield Door(pid, port, "/sub/{}", "/pub/{}")
 
 
@@ -269,7 +269,7 @@ http {{
 
 
 @contextmanager
-def _program(
+def program(
     command: list[str], port: int | None = None, **environment: str
 ) -> Iterator[tuple[int, int]]:
     """Process id and port of a server that takes its port as the last argument, or has one."""
