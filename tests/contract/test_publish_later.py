@@ -17,11 +17,13 @@ async def publish(node: Node, *events: NewEvent) -> Results:
         return [now(each) for each in events]
     later = node.broker.publish_later
     assert later is not None, "a broker stores at once, or tells later"
-    answer: asyncio.Future[Results | Exception] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[Results | Exception | None] = asyncio.get_running_loop().create_future()
     if not later(events, answer.set_result):
         return await node.broker.publish(events)
     assert not answer.done(), "it is told in a later turn"
     outcome = await answer
+    if outcome is None:
+        return await node.broker.publish(events)
     assert not isinstance(outcome, Exception)
     return outcome
 

@@ -48,7 +48,7 @@ def lane(data: bytes) -> None:
     source = Source(data)
     flags, places = source.byte(), source.take(source.byte() % 32)
     stream = source.rest() if flags & 1 else built(source)
-    pieces = list(cut(stream, places)) if flags & 2 and len(stream) < 1000 else [stream]
+    pieces = list(cut(stream, places)) if flags & 2 and divides(stream) else [stream]
     if stream.count(b"HTTP/1.") > MOST:
         return
     loop, shut, *others = nodes()
@@ -56,6 +56,14 @@ def lane(data: bytes) -> None:
     for node in others:
         ours = loop.run_until_complete(outcome(node, pieces))
         assert ours == theirs, (pieces, ours, theirs)
+
+
+def divides(stream: bytes) -> bool:
+    """Whether the division of the bytes is of no consequence.
+
+    An answer to `Expect` that comes before the body ends the connection (RFC 9110, 10.1.1).
+    """
+    return len(stream) < 1000 and b"100-continue" not in stream.lower()
 
 
 def built(source: Source) -> bytes:

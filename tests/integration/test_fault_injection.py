@@ -216,7 +216,7 @@ _REASONS = dict.fromkeys(
         "(test_time_limit.py)"
     ),
     "common/time_limit.py:TimeLimit.begin:call_later": "the same",
-    "hub/hub.py:Hub.publish_later:spawn": (
+    "hub/publisher.py:Publisher.publish_later.in_task:_spawn": (
         "publishes for one request, which is answered after a fault (Faults.contained)"
     ),
     "server/http/known_publish.py:KnownPublish.cancel:call_soon": (

@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.nats.link import NatsLink
+from eventhub.brokers.nats.pending_replies import Reply
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent
@@ -98,7 +99,7 @@ def test_waiting_calls_fail_at_once_when_the_client_library_stops_reading() -> N
         with pytest.raises(BrokerUnavailable):
             await link.ping()
 
-    answers: list[Msg | None] = []
+    answers: list[Reply | None] = []
     asyncio.run(linked(server.port, scenario))
 
 

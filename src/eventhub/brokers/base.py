@@ -31,7 +31,7 @@ OnGap = Callable[[str], None]
 OnMessage = Callable[[bytes], None]
 OnBirth = Callable[[str | None], None]
 OnSignal = Callable[[Signal], None]
-OnStored = Callable[[Sequence[Receipt | EventHubError] | Exception], None]
+OnStored = Callable[[Sequence[Receipt | EventHubError] | Exception | None], None]
 
 
 def no_signals(signal: Signal) -> None:
@@ -89,8 +89,8 @@ class Broker(Protocol):
         """As `publish`, without a task; None for a broker that does not wait.
 
         The function is called once, in a later turn of the loop: with what `publish` returns, or
-        with the error that it raises. False: these events need more steps. Nothing has happened
-        then, and nothing is called.
+        with the error that it raises. None: nothing is stored, and `publish` may try again. False:
+        these events need more steps. Nothing has happened then, and nothing is called.
         """
         ...
 

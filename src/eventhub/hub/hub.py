@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
-from eventhub.brokers.base import Broker, OnStored
+from eventhub.brokers.base import Broker
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.machine import Machine
@@ -31,7 +31,7 @@ from eventhub.hub.cluster import Cluster
 from eventhub.hub.counting import count_events
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.patterns import Patterns
-from eventhub.hub.publisher import Publisher
+from eventhub.hub.publisher import Publisher, Told
 from eventhub.hub.readings import readings
 from eventhub.hub.references import ReferringPublisher
 from eventhub.hub.selection_pages import SelectionPages
@@ -61,7 +61,7 @@ class Hub:
         self._tasks = Tasks(self.faults)
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
-        self.publisher = Publisher(broker, metrics, self.faults)
+        self.publisher = Publisher(broker, metrics, self.faults, self.spawn)
         self.references = ReferringPublisher(self, broker.offset_step)
         self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
         self.filters = Filters()
@@ -143,13 +143,12 @@ class Hub:
         """As `publish_now`, for the events of an array: all are stored, or each has its error."""
         return self.publisher.publish_all_now(events)
 
-    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> None:
+    def publish_later(self, events: Sequence[NewEvent], done: Told) -> None:
         """Store and announce validated events, mostly without a task. Only while `publishes_later`.
 
         `done` is called once, in a later turn of the loop: with what `publish` returns or raises.
         """
-        if not self.publisher.publish_later(events, done):
-            self.spawn(self.publisher.publish_and_tell(events, done), "publish", done)
+        self.publisher.publish_later(events, done)
 
     def signal(self, signal: Signal) -> None:
         """Hand a validated signal to the nodes with subscribers. Waits for nothing, stores nothing.

@@ -1,16 +1,21 @@
 """Stores and announces events through the broker, and counts the results."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
-from eventhub.brokers.base import Broker, OnStored
+from eventhub.brokers.base import Broker
 from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, Internal
 from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
 from eventhub.events.signal import Signal
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import PublishSpan
+
+Told = Callable[[Sequence[Receipt | EventHubError] | Exception], None]
+Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
+"""`Tasks.spawn`."""
 
 
 class Publisher:
@@ -21,12 +26,14 @@ class Publisher:
         broker: Broker,
         metrics: Metrics,
         faults: Faults,
+        spawn: Spawn,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._broker = broker
         self._metrics = metrics
         self._faults = faults
+        self._spawn = spawn
         self._clock = clock
 
     async def publish(
@@ -78,12 +85,17 @@ class Publisher:
             self._faults.note("metrics", error)
         return result
 
-    def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> bool:
-        """As `publish`, without a task (`Broker.publish_later`)."""
+    def publish_later(self, events: Sequence[NewEvent], done: Told) -> None:
+        """As `publish`, and tell `done`. It takes a task only if the broker needs more steps."""
         assert self._broker.publish_later is not None
         begin = self._clock()
 
-        def stored(outcome: Sequence[Receipt | EventHubError] | Exception) -> None:
+        def in_task() -> None:
+            self._spawn(self._publish_and_tell(events, done), "publish", done)
+
+        def stored(outcome: Sequence[Receipt | EventHubError] | Exception | None) -> None:
+            if outcome is None:
+                return in_task()
             try:
                 self._metrics.stored(self._clock() - begin)
                 if not isinstance(outcome, Exception):
@@ -92,16 +104,8 @@ class Publisher:
                 self._faults.note("metrics", error)
             self._faults.contain("publish", partial(done, outcome))
 
-        return self._broker.publish_later(events, stored)
-
-    async def publish_and_tell(self, events: Sequence[NewEvent], done: OnStored) -> None:
-        """As `publish`, for events that `publish_later` does not take."""
-        try:
-            outcome: Sequence[Receipt | EventHubError] | Exception
-            outcome = await self.publish(events, ())
-        except EventHubError as error:
-            outcome = error
-        done(outcome)
+        if not self._broker.publish_later(events, stored):
+            in_task()
 
     def signal(self, signal: Signal) -> None:
         """Hand a signal to the broker. Raises BrokerUnavailable."""
@@ -133,6 +137,14 @@ class Publisher:
     def delayed(self, limit: str) -> None:
         """A limit, one of REFUSING, delayed a client."""
         self._metrics.refused(limit)
+
+    async def _publish_and_tell(self, events: Sequence[NewEvent], done: Told) -> None:
+        outcome: Sequence[Receipt | EventHubError] | Exception
+        try:
+            outcome = await self.publish(events, ())
+        except EventHubError as error:
+            outcome = error
+        done(outcome)
 
     async def _store_traced(
         self, events: Sequence[NewEvent], traces: Sequence[PublishSpan]

@@ -1,7 +1,8 @@
 """What is counted and traced when events are stored, and when they are not."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import pytest
 
@@ -102,8 +103,16 @@ class Node:
             self.broker,  # type: ignore[arg-type]  # as much of a broker as is asked
             self.metrics,  # type: ignore[arg-type]  # the same
             self.faults,
+            self.spawn,
             clock=lambda: self.now,
         )
+
+    def spawn(
+        self, work: Coroutine[Any, Any, None], where: str, failed: Callable[[EventHubError], None]
+    ) -> None:
+        """As `Tasks.spawn`, but done when it returns."""
+        assert where == "publish"
+        asyncio.run(self.faults.contained(where, work, failed))
 
     def publish_now(self, channel: str) -> Receipt | EventHubError:
         return self.publisher.publish_now(NewEvent(channel, b"1", 0))

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import orjson
-from nats.aio.msg import Msg
 from nats.errors import Error
 
+from eventhub.brokers.nats.pending_replies import Reply
 from eventhub.errors import BrokerUnavailable
 
 NO_RESPONDERS = 503
@@ -37,7 +37,7 @@ class TlsNotRequired(Error):
 Answer = dict[str, Any] | Exception
 
 
-def read_answer(message: Msg | None) -> Answer:
+def read_answer(message: Reply | None) -> Answer:
     """The answer in a message, or the error that it means. None stands for a lost connection."""
     if message is None:
         return BrokerUnavailable(f"{LOST}; events that were under way may be stored or not")

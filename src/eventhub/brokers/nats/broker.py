@@ -18,6 +18,7 @@ from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.log_page import read_page
 from eventhub.brokers.nats.message import STAMPS
 from eventhub.brokers.nats.publish_batch import PublishBatch
+from eventhub.brokers.nats.publish_later import LaterPublisher
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.signals import NatsSignals
 from eventhub.brokers.nats.streams import NatsStreams
@@ -79,6 +80,7 @@ class NatsBroker:
         self._connected = asyncio.Event()
         self._reason: str | None = "not connected to NATS yet"
         self._waiting_bytes = 0
+        self._later = LaterPublisher(timeout)
         self._born: OnBirth
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
@@ -99,7 +101,8 @@ class NatsBroker:
         return batch.answers()
 
     def publish_later(self, events: Sequence[NewEvent], done: OnStored) -> bool:
-        return False
+        """Send them with this turn of the loop, if nothing else is needed first."""
+        return self._session is not None and self._later.publish(self._session, events, done)
 
     async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         async def read(session: NatsSession) -> HistoryPage:

@@ -9,10 +9,55 @@ from contextlib import suppress
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, MaxPayloadError
+from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
 from eventhub.brokers.nats.answers import TlsNotRequired
+from eventhub.brokers.nats.commands import publish_command
 
 CONNECT_SECONDS = 2
+
+
+class PlainReplies(Parser):
+    """The client library's parser, which takes plain replies out of what is read, at its beginning.
+
+    The library matches seven patterns with each message, and puts it into a queue, which a task
+    empties. For an acknowledgement that costs more than all the rest.
+    """
+
+    subject = b""
+    """What the subjects of replies begin with."""
+    on_reply: Callable[[str, bytes], None]
+    """Gets token and data of a reply without headers, and without a subject to answer to."""
+
+    _held = b""  # the beginning of a reply
+
+    async def parse(self, data: bytes = b"") -> None:
+        if self.subject and not self.buf and self.state == AWAITING_CONTROL_LINE:
+            data, self._held = self._held + data, b""
+            data = self._taken(data)
+        await super().parse(data)
+
+    def _taken(self, data: bytes) -> bytes:
+        """Give whole replies to `on_reply`. Returns what is behind them, unless it is held."""
+        begin, prefix = 0, b"MSG " + self.subject
+        while data.startswith(prefix, begin):
+            line = data.find(b"\r\n", begin)
+            token, _, *size = (
+                data[begin + len(prefix) : line].split(b" ") if line > 0 else (b"", b"")
+            )
+            if len(size) > 1:
+                break
+            end = line + 2 + int(size[0]) if size else len(data)
+            if len(data) < end + 2:
+                self._held = data[begin:]
+                return b""
+            self.on_reply(token.decode(), data[line + 2 : end])
+            begin = end + 2
+        if prefix.startswith(rest := data[begin:]):
+            self._held, rest = rest, b""
+        return rest
 
 
 class GuardedClient:
@@ -20,6 +65,8 @@ class GuardedClient:
 
     def __init__(self) -> None:
         self.library = Client()
+        self._replies = PlainReplies(self.library)
+        self.library._ps = self._replies  # noqa: SLF001
 
     @property
     def max_payload(self) -> int:
@@ -33,17 +80,35 @@ class GuardedClient:
     def unsent_bytes(self) -> int:
         return self.library._pending_data_size  # noqa: SLF001
 
-    def publish_now(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
-        """Queue a message. With the bounds that `connect` sets, the client library never waits.
+    def publish(
+        self, subject: str, data: bytes, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Queue a message for the next turn of the loop.
 
-        Raises what it raises. If it does wait, the message may be lost.
+        Raises ConnectionClosedError, MaxPayloadError. The client library's own way is a coroutine,
+        which encodes the message, queues it like this, and wakes the same task.
         """
-        publishing = self.library.publish(subject, data, headers=headers)
-        try:
-            publishing.send(None)
-        except StopIteration:
-            return
-        publishing.close()
+        library = self.library
+        flusher, wake = library._flusher_task, library._flush_queue  # noqa: SLF001
+        if not library.is_connected or flusher is None or flusher.done() or wake is None:
+            raise ConnectionClosedError
+        if len(data) > library.max_payload:
+            raise MaxPayloadError
+        command = publish_command(subject, data, reply, headers)
+        library._pending.append(command)  # noqa: SLF001
+        library._pending_data_size += len(command)  # noqa: SLF001
+        if wake.empty():
+            wake.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def receive_replies(
+        self,
+        inbox: str,
+        on_reply: Callable[[str, bytes], None],
+        on_message: Callable[[Msg], Awaitable[None]],
+    ) -> None:
+        """Subscribe to replies. `on_reply` gets most of those that have no more than data."""
+        await self.library.subscribe(f"{inbox}.*", cb=on_message)
+        self._replies.on_reply, self._replies.subject = on_reply, f"{inbox}.".encode()
 
     async def connect(
         self,

@@ -10,7 +10,7 @@ second, and a ping without an answer ends the link and all that it holds.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,8 +31,9 @@ from eventhub.brokers.nats.answers import (
 )
 from eventhub.brokers.nats.client import CONNECT_SECONDS, GuardedClient
 from eventhub.brokers.nats.message import consumer_tokens
-from eventhub.brokers.nats.pending_replies import PendingReplies
+from eventhub.brokers.nats.pending_replies import PendingReplies, PlainReply, Reply
 from eventhub.errors import BrokerUnavailable
+from eventhub.events.event import NewEvent
 
 REQUEST_SECONDS = 2.0
 PING_SECONDS = 2
@@ -77,7 +78,9 @@ class NatsLink:
                     server, login, on_error=self._on_error, on_end=self._on_end
                 )
                 self._inbox = self._client.library.new_inbox()
-                await self._client.library.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+                await self._client.receive_replies(
+                    self._inbox, self._on_plain_reply, self._on_reply
+                )
         except (*CONNECTION_ERRORS, ValueError) as error:
             await self.close()
             raise BrokerUnavailable(
@@ -113,7 +116,7 @@ class NatsLink:
         data = b"" if body is None else orjson.dumps(body)
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                await self._send(API + subject, data, token=token)
+                self._send(API + subject, data, token=token)
                 return await answer
         except TimeoutError:
             raise BrokerUnavailable("JetStream does not answer") from None
@@ -123,26 +126,23 @@ class NatsLink:
     async def request_without_answer(self, subject: str) -> None:
         """Send a request to JetStream whose answer does not matter."""
         with suppress(JetStreamError):
-            await self._send(API + subject, b"")
+            self._send(API + subject, b"")
 
     async def publish(self, subject: str, data: bytes) -> None:
         """Send to the present subscribers, at most once. Raises BrokerUnavailable."""
+        self.publish_now(subject, data)
+
+    def publish_now(
+        self, subject: str, data: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """As `publish`, without waiting."""
         try:
-            await self._send(subject, data)
+            self._send(subject, data, headers=headers)
         except JetStreamError as error:
             raise BrokerUnavailable(error.message) from None
 
-    def publish_now(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
-        """As `publish`, without waiting. Raises BrokerUnavailable."""
-        if self.closed.is_set():
-            raise BrokerUnavailable(LOST)
-        try:
-            self._client.publish_now(subject, data, headers)
-        except CONNECTION_ERRORS as error:
-            raise BrokerUnavailable(f"{LOST}: {connection_fault(error)}") from None
-
     async def collect(
-        self, subject: str, token: str, body: Mapping[str, Any], take: Callable[[Msg], bool]
+        self, subject: str, token: str, body: Mapping[str, Any], take: Callable[[Reply], bool]
     ) -> None:
         """Request messages; `take` gets those for `token` until it returns False.
 
@@ -150,7 +150,7 @@ class NatsLink:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def on_reply(message: Msg | None) -> None:
+        def on_reply(message: Reply | None) -> None:
             if done.done():
                 return
             try:
@@ -164,7 +164,7 @@ class NatsLink:
         self._replies.expect(token, on_reply)
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                await self._send(API + subject, orjson.dumps(body), token=token)
+                self._send(API + subject, orjson.dumps(body), token=token)
                 await done
         except TimeoutError:
             raise BrokerUnavailable("JetStream does not send the requested messages") from None
@@ -182,23 +182,41 @@ class NatsLink:
         headers: dict[str, str],
         on_answer: Callable[[Answer], None],
     ) -> str:
+        """As `store_now`, when the window has room."""
+        await self.room(len(data))
+        return self.store_now(subject, data, headers, on_answer)
+
+    async def room(self, size: int) -> None:
+        """Wait until the window has room for a message with so many bytes of data."""
+        await self._replies.room(size + 1)
+
+    def has_room(self, events: Sequence[NewEvent]) -> bool:
+        """Whether the window has room for all of these."""
+        size = sum(len(event.data) + 1 for event in events)
+        return self._replies.has_room(size, len(events))
+
+    def store_now(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str],
+        on_answer: Callable[[Answer], None],
+    ) -> str:
         """Publish into a stream, in the order of the calls. Returns the token of the answer.
 
-        Waits for room in the window. `on_answer` is called once, with the acknowledgement, a
-        JetStreamError or BrokerUnavailable, unless `forget` is called with the token.
-        Raises JetStreamError when the message is not sent.
+        `on_answer` is called once, with the acknowledgement, a JetStreamError or BrokerUnavailable,
+        unless `forget` is called with the token. Raises JetStreamError when the message is not
+        sent.
         """
-        size = len(data) + 1
-        await self._replies.room(size)
         token = self._replies.next_token()
 
-        def on_reply(message: Msg | None) -> None:
+        def on_reply(message: Reply | None) -> None:
             self._replies.forget(token)
             on_answer(read_answer(message))
 
-        self._replies.expect(token, on_reply, size=size)
+        self._replies.expect(token, on_reply, size=len(data) + 1)
         try:
-            await self._send(subject, data, headers=headers, token=token)
+            self._send(subject, data, headers=headers, token=token)
         except BaseException:
             self._replies.forget(token)
             raise
@@ -241,21 +259,28 @@ class NatsLink:
 
     # Private
 
-    async def _send(
+    def _send(
         self,
         subject: str,
         data: bytes,
         *,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         token: str | None = None,
     ) -> None:
         if self.closed.is_set():
             raise JetStreamError(NOT_SENT, LOST)
         reply = "" if token is None else f"{self._inbox}.{token}"
         try:
-            await self._client.library.publish(subject, data, reply=reply, headers=headers)
+            self._client.publish(subject, data, reply, headers)
         except CONNECTION_ERRORS as error:
             raise JetStreamError(NOT_SENT, f"{LOST}: {connection_fault(error)}") from None
+
+    def _on_plain_reply(self, token: str, data: bytes) -> None:
+        """An acknowledgement, or another answer of JetStream."""
+        try:
+            self._replies.deliver(token, PlainReply(data))
+        except Exception as error:  # as in a callback of the client library
+            self.callback_error = self.callback_error or error
 
     async def _on_reply(self, message: Msg) -> None:
         token = message.subject.rpartition(".")[2]

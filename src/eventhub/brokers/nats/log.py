@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nats.aio.msg import Msg
-
 from eventhub.brokers.base import PAGE_BYTES
 from eventhub.brokers.nats.answers import NO_MESSAGE, JetStreamError
 from eventhub.brokers.nats.link import NatsLink
@@ -22,6 +20,7 @@ from eventhub.brokers.nats.message import (
     decode_api,
     offset_of,
 )
+from eventhub.brokers.nats.pending_replies import Reply
 from eventhub.brokers.nats.streams import NatsStream
 from eventhub.brokers.nats.subjects import NANOSECONDS
 from eventhub.brokers.records import RecordReader
@@ -182,7 +181,7 @@ class NatsLog:
     ) -> None:
         left = batch
 
-        def take(message: Msg) -> bool:
+        def take(message: Reply) -> bool:
             nonlocal left
             if message.headers and (status := message.headers.get("Status")):
                 if status != "409":

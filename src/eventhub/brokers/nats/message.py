@@ -27,7 +27,7 @@ def new_stamp() -> int:
 
     It tells a message from another one that had, or will have, the same sequence.
     """
-    return random.randrange(1, STAMPS)
+    return 1 + random.getrandbits(32) % (STAMPS - 1)
 
 
 def offset_of(sequence: int, stamp: int) -> int:

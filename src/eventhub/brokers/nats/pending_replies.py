@@ -6,13 +6,24 @@ Bounds: WINDOW messages and WINDOW_BYTES unacknowledged; further ones wait. No I
 import asyncio
 from collections.abc import Callable
 from itertools import count
+from typing import NamedTuple
 
 from nats.aio.msg import Msg
 
 WINDOW = 1024
 WINDOW_BYTES = 8 * 1024 * 1024
 
-OnReply = Callable[[Msg | None], None]
+
+class PlainReply(NamedTuple):
+    """A reply without headers and without a subject to answer to, as `Msg` has them."""
+
+    data: bytes
+    headers: None = None
+    reply: str = ""
+
+
+Reply = Msg | PlainReply
+OnReply = Callable[[Reply | None], None]
 """Called with each reply, and with None when the connection is lost."""
 
 
@@ -38,13 +49,18 @@ class PendingReplies:
 
     async def room(self, size: int) -> None:
         """Wait until the window has room for a message of `size` bytes."""
-        while self._unacknowledged and (
-            self._unacknowledged >= WINDOW or self._unacknowledged_bytes + size > WINDOW_BYTES
-        ):
+        while not self.has_room(size):
             self._room.clear()
             await self._room.wait()
 
-    def deliver(self, token: str, message: Msg) -> None:
+    def has_room(self, size: int, messages: int = 1) -> bool:
+        """Whether the window has room for messages of `size` bytes. An empty one takes any one."""
+        return (
+            self._unacknowledged + messages <= WINDOW
+            and self._unacknowledged_bytes + size <= WINDOW_BYTES
+        ) or (messages == 1 and not self._unacknowledged)
+
+    def deliver(self, token: str, message: Reply) -> None:
         """Give a reply to its callback, if it has one."""
         if (found := self._callbacks.get(token)) is not None:
             found[1](message)

@@ -9,11 +9,10 @@ again when it is certain that none of it was stored.
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from eventhub.brokers.nats.answers import NO_RESPONDERS, NOT_SENT, Answer, JetStreamError
+from eventhub.brokers.nats.answers import NO_RESPONDERS, NOT_SENT, JetStreamError
 from eventhub.brokers.nats.idempotency_keys import WRONG_LAST_SEQUENCE, KeyClaim
-from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
+from eventhub.brokers.nats.in_flight import InFlight
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.streams import NatsStream
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict, PayloadTooLarge
@@ -27,80 +26,6 @@ STREAM_CHANGED = (NO_RESPONDERS, WRONG_STREAM)
 """The stream may have been replaced. Without responders nothing was stored. A wrong stream may
 answer before the right one, which stored the event.
 """
-
-
-@dataclass(slots=True)
-class SentEvent:
-    """An event on its way. `answered` is released when its answer arrives."""
-
-    index: int
-    stream: NatsStream
-    stamp: int
-    time: int
-    answered: asyncio.Semaphore
-    token: str = ""
-    answer: Answer | None = None
-
-    def on_answer(self, answer: Answer) -> None:
-        """The answer has arrived."""
-        self.answer = answer
-        self.answered.release()
-
-    @property
-    def result(self) -> Receipt | Exception | None:
-        """None while nothing is known."""
-        if self.answer is None or isinstance(self.answer, Exception):
-            return self.answer
-        position = Position(self.stream.epoch, offset_of(self.answer["seq"], self.stamp))
-        return Receipt(position, self.time, replayed="duplicate" in self.answer)
-
-
-class InFlight:
-    """Events sent one after the other, each into its channel's stream."""
-
-    def __init__(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> None:
-        self.sent: list[SentEvent] = []
-        self._session = session
-        self._streams = streams
-        self._answered = asyncio.Semaphore(0)
-
-    async def send(
-        self, index: int, event: NewEvent, claim: KeyClaim | None, after: int | None
-    ) -> PayloadTooLarge | None:
-        """Send an event. Returns the error when it is too large.
-
-        Raises JetStreamError when the connection is lost.
-        """
-        link, stream = self._session.link, self._streams[event.channel]
-        stamp, time = (new_stamp(), event.time) if claim is None else (claim.stamp, claim.time)
-        headers = encode(stamp, time, event.attributes)
-        if len(event.data) + sum(map(len, headers.values())) + OVERHEAD > link.max_payload:
-            return PayloadTooLarge(
-                f"the event has {len(event.data)} bytes of data; the NATS server takes messages of "
-                f"at most {link.max_payload} bytes"
-            )
-        headers["Nats-Expected-Stream"] = stream.name
-        if claim is not None:
-            headers["Nats-Msg-Id"] = claim.id
-        if after is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
-        sent = SentEvent(index, stream, stamp, time, self._answered)
-        sent.token = await link.store(
-            self._session.subjects.log(event.channel), event.data, headers, sent.on_answer
-        )
-        self.sent.append(sent)
-        return None
-
-    async def wait(self) -> None:
-        """Wait for all answers."""
-        for _ in self.sent:
-            await self._answered.acquire()
-
-    def end(self) -> list[Receipt | Exception | None]:
-        """Stop waiting. Returns the results: None where nothing is known."""
-        for sent in self.sent:
-            self._session.link.forget(sent.token)
-        return [sent.result for sent in self.sent]
 
 
 class PublishBatch:
@@ -168,6 +93,8 @@ class PublishBatch:
             for index, event in enumerate(self.events)
             if event.key is not None and self.results[index] is None
         ]
+        if not keyed:
+            return
         claims = await asyncio.gather(
             *(session.keys.claim(event) for _, event in keyed), return_exceptions=True
         )
@@ -203,8 +130,9 @@ class PublishBatch:
             for event, result in zip(self.events, self.results, strict=True)
             if isinstance(result, Receipt) and session.keeps_states(event.channel)
         ]
-        with suppress(JetStreamError, BrokerUnavailable):
-            await session.states.keep(stored)
+        if stored:
+            with suppress(JetStreamError, BrokerUnavailable):
+                await session.states.keep(stored)
 
     async def _publish(
         self,
@@ -228,14 +156,14 @@ class PublishBatch:
             raise
         finally:
             results = in_flight.end()
-            self._take_results(session, streams, in_flight, results)
+            self.take_results(session, streams, in_flight, results)
         not_stored = [result for result in results if _has_code(result, NO_RESPONDERS)]
         if not_stored and len(not_stored) == len(results):
             assert isinstance(not_stored[0], JetStreamError)
             raise not_stored[0]
         return any(_has_code(result, IN_PROCESS) for result in results)
 
-    def _take_results(
+    def take_results(
         self,
         session: NatsSession,
         streams: Mapping[str, NatsStream],
@@ -265,7 +193,8 @@ class PublishBatch:
             result = self.results[index]
             if claim.position is None and isinstance(result, Receipt):
                 writes.append(session.keys.stored(claim, result.position))
-        await asyncio.gather(*writes, return_exceptions=True)
+        if writes:
+            await asyncio.gather(*writes, return_exceptions=True)
 
     async def _name_conflicts(self, session: NatsSession) -> None:
         """Look again for the first event of conflicts that do not name it.
@@ -277,6 +206,8 @@ class PublishBatch:
             for index, result in enumerate(self.results)
             if isinstance(result, IdempotencyConflict) and result.id is None
         ]
+        if not unnamed:
+            return
         found = await asyncio.gather(
             *(session.keys.holder(self.events[index]) for index in unnamed), return_exceptions=True
         )

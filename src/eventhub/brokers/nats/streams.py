@@ -38,6 +38,11 @@ class NatsStream:
     epoch: str
 
 
+def purpose_of(channel: str) -> str:
+    """Of the stream with the channel's events."""
+    return f"log-{channel.partition('.')[0]}"
+
+
 class NatsStreams:
     """The streams known over one link. Each is found, made or updated at its first use."""
 
@@ -60,11 +65,10 @@ class NatsStreams:
 
     async def of_channel(self, channel: str) -> NatsStream:
         """A channel's stream. Raises JetStreamError, BrokerUnavailable."""
-        channel_type = channel.partition(".")[0]
-        purpose = f"log-{channel_type}"
+        purpose = purpose_of(channel)
         if (found := self.known.get(purpose)) is not None:
             return found
-        retention = self._retention(channel)
+        retention, channel_type = self._retention(channel), channel.partition(".")[0]
         config = self._subjects.event_stream(channel_type, retention, self._max_bytes)
         return await self._ensure(purpose, config)
 

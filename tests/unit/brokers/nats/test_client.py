@@ -3,9 +3,11 @@
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from eventhub.brokers.nats.client import PlainReplies
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.url import NatsUrl
 from eventhub.errors import BrokerUnavailable
@@ -137,3 +139,58 @@ async def test_a_server_that_is_not_there_or_refuses_the_login_is_named_without_
         await link.open(address, {"token": "s3cret"})
     assert "s3cret" not in str(refused.value)
     assert link.closed.is_set()
+
+
+class Parsed:
+    """What the library is given of what was read, and what is taken out of it."""
+
+    def __init__(self) -> None:
+        self.replies: list[tuple[str, bytes]] = []
+        self.messages: list[bytes] = []
+        self.parser = PlainReplies(self)
+        self.parser.subject, self.parser.on_reply = b"_INBOX.a.", self._take
+
+    def _take(self, token: str, data: bytes) -> None:
+        self.replies.append((token, data))
+
+    async def _process_msg(self, *message: Any) -> None:
+        self.messages.append(message[1] + b" " + message[3])
+
+
+REPLIES = b"MSG _INBOX.a.1 1 3\r\n\r\nx\r\nMSG _INBOX.a.2 1 0\r\n\r\n"
+OTHERS = (
+    b"MSG b.c 2 1\r\n1\r\nMSG _INBOX.a.3 1 $JS.ACK.x 1\r\n2\r\n"
+    b"HMSG _INBOX.a.4 1 12 13\r\nNATS/1.0\r\n\r\n3\r\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 1000])
+@in_loop
+async def test_plain_replies_are_taken_and_the_library_reads_the_others(size: int) -> None:
+    parsed = Parsed()
+    data = REPLIES + OTHERS
+    for begin in range(0, len(data), size):
+        await parsed.parser.parse(data[begin : begin + size])
+    assert parsed.replies == [("1", b"\r\nx"), ("2", b"")]
+    assert parsed.messages == [b"b.c 1", b"_INBOX.a.3 2", b"_INBOX.a.4 3"]
+    assert not parsed.parser.buf
+    await parsed.parser.parse(REPLIES)
+    assert len(parsed.replies) == 4
+
+
+@in_loop
+async def test_behind_the_beginning_of_another_message_the_library_reads_replies_too() -> None:
+    parsed = Parsed()
+    await parsed.parser.parse(b"MSG b.c 2 1\r\n")
+    await parsed.parser.parse(b"1\r\n" + REPLIES)
+    assert parsed.messages == [b"b.c 1", b"_INBOX.a.1 \r\nx", b"_INBOX.a.2 "]
+    assert parsed.replies == []
+
+
+@in_loop
+async def test_an_event_that_looks_like_a_reply_is_none() -> None:
+    parsed = Parsed()
+    await parsed.parser.parse(b"MSG b.c 2 %d\r\n" % len(REPLIES))
+    await parsed.parser.parse(REPLIES + b"\r\n")
+    assert parsed.replies == []
+    assert parsed.messages == [b"b.c " + REPLIES]

@@ -12,6 +12,7 @@ from eventhub.brokers.nats import link as link_module
 from eventhub.brokers.nats import pending_replies
 from eventhub.brokers.nats.answers import NO_RESPONDERS, NOT_SENT, Answer, JetStreamError
 from eventhub.brokers.nats.link import NatsLink
+from eventhub.brokers.nats.pending_replies import Reply
 from eventhub.errors import BrokerUnavailable
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
@@ -104,11 +105,11 @@ async def test_on_a_connection_that_has_ended_nothing_is_sent() -> None:
 async def test_a_write_that_fails_is_a_lost_connection_and_takes_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def broken(*_: object, **__: object) -> None:
+    def broken(*_: object) -> None:
         raise ConnectionClosedError
 
     async with linked(FakeNats()) as link:
-        monkeypatch.setattr(link._client.library, "publish", broken)
+        monkeypatch.setattr(link._client, "publish", broken)
         with pytest.raises(JetStreamError) as refused:
             await link.store("a", b"1", {}, print)
         assert refused.value.code == NOT_SENT
@@ -200,7 +201,7 @@ async def test_requested_messages_are_taken_until_it_is_enough() -> None:
             server.emit(server.inbox + "t", text)
         return {}
 
-    def take(message: Msg) -> bool:
+    def take(message: Reply) -> bool:
         taken.append(message.data)
         return len(taken) < 2
 
@@ -227,7 +228,7 @@ async def test_messages_of_a_consumer_find_their_request_by_its_name() -> None:
         stream = "p-log-log-00000001"
         await link.request(f"CONSUMER.CREATE.{stream}.{token}", {"config": config})
 
-        def take(message: Msg) -> bool:
+        def take(message: Reply) -> bool:
             found.append(message.data)
             return False
 

@@ -5,10 +5,10 @@ import asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from eventhub.brokers.nats.pending_replies import WINDOW, WINDOW_BYTES, PendingReplies
+from eventhub.brokers.nats.pending_replies import WINDOW, WINDOW_BYTES, PendingReplies, Reply
 
 
-def nothing(message: Msg | None) -> None:
+def nothing(message: Reply | None) -> None:
     """The reply does not matter."""
 
 
@@ -21,7 +21,7 @@ async def waits_for_room(replies: PendingReplies, size: int) -> bool:
 
 
 def test_a_reply_goes_to_its_own_callback_until_it_is_forgotten() -> None:
-    replies, received = PendingReplies(), list[Msg | None]()
+    replies, received = PendingReplies(), list[Reply | None]()
     token = replies.next_token()
     replies.expect(token, received.append)
     message = Msg(Client())
@@ -33,7 +33,7 @@ def test_a_reply_goes_to_its_own_callback_until_it_is_forgotten() -> None:
 
 
 def test_the_end_of_the_connection_is_told_to_every_callback() -> None:
-    replies, received = PendingReplies(), list[Msg | None]()
+    replies, received = PendingReplies(), list[Reply | None]()
     for _ in range(3):
         replies.expect(replies.next_token(), received.append)
     replies.end()

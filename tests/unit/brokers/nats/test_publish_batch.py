@@ -49,14 +49,14 @@ async def test_a_call_that_was_partly_sent_is_never_repeated() -> None:
     async with session_with_stream() as (server, session):
         await session.streams.of_channel("log.a")
         server.answers["p.log."] = lambda subject, body: session.link.closed.set()
-        store = session.link.store
+        store = session.link.store_now
 
-        async def store_then_lose(*arguments: Any) -> str:
-            token = await store(*arguments)
+        def store_then_lose(*arguments: Any) -> str:
+            token = store(*arguments)
             session.link.closed.set()
             return token
 
-        session.link.store = store_then_lose  # type: ignore[method-assign,assignment]
+        session.link.store_now = store_then_lose  # type: ignore[method-assign,assignment]
         batch = PublishBatch([event(b"1"), event(b"2")])
         with pytest.raises(BrokerUnavailable):
             await batch.attempt(session)

@@ -29,7 +29,8 @@ class SlowBroker:
     async def publish(self, events: Sequence[NewEvent]) -> Results:
         answer: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
 
-        def settle(outcome: Results | Exception) -> None:
+        def settle(outcome: Results | Exception | None) -> None:
+            assert outcome is not None
             if isinstance(outcome, Exception):
                 answer.set_exception(outcome)
             else:
