@@ -131,7 +131,8 @@ def answer_later(node: Node) -> None:
 
     broker.publish_later = publish_later
     hub._publishes_now, hub._publishes_later = False, True
-    hub.spawn = lambda work, *_: tasks.append(asyncio.get_running_loop().create_task(work))
+    loop = asyncio.get_running_loop()
+    hub.publisher._spawn = lambda work, *_: tasks.append(loop.create_task(work))
 
 
 @cache
