@@ -66,7 +66,7 @@ class Follower:
         self._member = subscription.member
         self._renewable = subscription.renewable
         self._wants_signals = subscription.signals
-        self._wants_members = subscription.presence
+        self._wants_members = subscription.presence is not False
         self._clock = clock
         self._backoff = Backoff(random)
         self._expired_tokens = 0
@@ -172,18 +172,21 @@ class Follower:
             yield Deliver(message)
 
     def _gap(self, message: Message) -> Steps:
-        channel = message["channel"]
-        if self._positions.is_no_loss(message):
-            yield self._moved(channel, message["position"])
-            return
-        anew = self._positions.must_begin_anew(message)
-        yield Deliver(message)
-        if not anew:
-            yield self._moved(channel, message["position"])
-            return
-        self._leaving.add(channel)
-        member = None if self._member is None else self._member.current()[0]
-        yield Send(self._positions.anew(channel, member))
+        """An item, for a follower of a log. A holder of a state needs what PROTOCOL.md says."""
+        channel, reason, position = message["channel"], message["reason"], message["position"]
+        has_state = self._positions.has_state(channel)
+        if not has_state or reason not in ("conflated", "slow"):
+            yield Deliver(message)
+        if has_state and (
+            reason == "slow" or (reason in ("expired", "reset") and not position.endswith("-0"))
+        ):
+            if reason != "slow":
+                self._positions.forget(channel)
+            self._leaving.add(channel)
+            member = None if self._member is None else self._member.current()[0]
+            yield Send(self._positions.again(channel, member))
+        else:
+            yield self._moved(channel, position)
 
     def _moved(self, channel: str, position: str) -> Store:
         return Store(self._positions.moved(channel, position))

@@ -23,6 +23,7 @@ from eventhub_client.items import (
 from eventhub_client.loading import Load, Loading
 from eventhub_client.members import Membership
 from eventhub_client.outbox import WAITING, OnRefused, Waiting
+from eventhub_client.positions import Watch
 from eventhub_client.publisher import Publisher
 from eventhub_client.publishing import (
     Delivery,
@@ -213,7 +214,7 @@ class Hub:
         where: str | None = None,
         member: Membership | None = None,
         signals: bool = False,
-        presence: bool = False,
+        presence: Watch = False,
     ) -> AsyncGenerator[Item[T] | Signal | Presence, None]: ...
 
     @overload
@@ -226,7 +227,7 @@ class Hub:
         where: str | None = None,
         member: Membership | None = None,
         signals: bool = False,
-        presence: bool = False,
+        presence: Watch = False,
     ) -> AsyncGenerator[AnyItem, None]: ...
 
     async def follow(
@@ -238,7 +239,7 @@ class Hub:
         where: str | None = None,
         member: Membership | None = None,
         signals: bool = False,
-        presence: bool = False,
+        presence: Watch = False,
     ) -> AsyncGenerator[AnyItem, None]:
         """The events of these channels, and gaps, for ever. It reconnects and resumes by itself.
 

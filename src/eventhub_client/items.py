@@ -23,18 +23,24 @@ class Event(Generic[T]):
     """The publisher's principal, if it had a credential."""
     key: str | None = None
     """What it is about, if its channel type has keys."""
+    refers: str | None = None
+    """The id of the event that it edits or reacts to."""
+    relation: str | None = None
+    """`edit` or `reaction`, if it refers to another event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A stored event that takes a key out of the state of its channel."""
+    """A stored event without data: it deletes a key, or the event that it refers to."""
 
     channel: str
     id: str
     time: datetime
-    key: str
+    key: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     by: str | None = None
+    refers: str | None = None
+    """The id of the deleted event, where none of the keys is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +124,15 @@ def moment(text: str) -> datetime:
 
 
 def deletion_of(message: Mapping[str, Any]) -> Deletion:
-    """From an `event` message with `deleted`."""
+    """From an `event` message that is a deletion."""
     return Deletion(
         message["channel"],
         message["id"],
         moment(message["time"]),
-        message["deleted"],
+        message.get("deleted"),
         message.get("attributes", {}),
         message.get("by"),
+        message.get("refers"),
     )
 
 

@@ -66,7 +66,8 @@ def item_of(
     """What a follower gets for a message. Raises InvalidData for an event that does not fit."""
     match message["type"]:
         case "event":
-            return deletion_of(message) if "deleted" in message else event_of(message, model)
+            is_deletion = "deleted" in message or message.get("relation") == "delete"
+            return deletion_of(message) if is_deletion else event_of(message, model)
         case "gap":
             return gap_of(message)
         case "signal":
@@ -84,6 +85,8 @@ def event_of(message: Mapping[str, Any], model: Model) -> Event[Any]:
         message.get("attributes", {}),
         message.get("by"),
         message.get("key"),
+        message.get("refers"),
+        message.get("relation"),
     )
 
 

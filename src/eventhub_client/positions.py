@@ -6,7 +6,7 @@ sends what has changed in the state, however old the id is.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from eventhub_client.members import Membership
 from eventhub_client.patterns import fits, is_pattern
@@ -17,8 +17,8 @@ MESSAGE_BYTES = 64 * 1024
 BEGUN = "begun"
 """Kept for a pattern that has told all its positions."""
 STATE = "state"
-CONFLATED = "conflated"
-"""The reason of a gap after which the newest event of each key comes."""
+
+Watch = bool | Literal["count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Subscription:
     """A filter of the events of all channels."""
     member: Membership | None = None
     """One's own member in all channels."""
-    presence: bool = False
-    """Whether the members of the channels are delivered, too."""
+    presence: Watch = False
+    """Whether the members of the channels, or their number, are delivered, too."""
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -54,15 +54,13 @@ class Positions:
         if subscription.where is not None:
             self._options["where"] = subscription.where
         if subscription.presence:
-            self._options["presence"] = True
+            self._options["presence"] = subscription.presence
         self._at = {
             name: position
             for name, position in subscription.positions.items()
             if any(name == each or fits(each, name) for each in self._channels)
-            and not (self._has_state(name) and not position.startswith(STATE))
+            and not (self.has_state(name) and not position.startswith(STATE))
         }
-        self._unsettled: set[str] = set()
-        """Subscribed after a position that is gone: the gap that follows begins anew by itself."""
         self.message_bytes = MESSAGE_BYTES
 
     def subscribe(self, member: Mapping[str, Any] | None) -> tuple[Message, ...]:
@@ -76,9 +74,8 @@ class Positions:
         If events are missing, a gap follows and has the position.
         """
         channel = message["channel"]
-        if not message.get("recovered", True):
-            self._unsettled.add(channel)
-        elif channel not in self._at and "position" in message:
+        recovered = message.get("recovered", True)
+        if recovered and channel not in self._at and "position" in message:
             return self.moved(channel, message["position"])
         return {}
 
@@ -92,34 +89,28 @@ class Positions:
 
     def moved(self, channel: str, position: str) -> dict[str, str]:
         """What to store where the channel stands at a new position."""
-        if self._has_state(channel):
+        if self.has_state(channel):
             position = f"{STATE}:{position}"
         self._at[channel] = position
-        self._unsettled.discard(channel)
         return {channel: position}
 
-    def is_no_loss(self, gap: Message) -> bool:
-        """Whether the newest event of each key comes, and no more was asked for."""
-        return self._has_state(gap["channel"]) and gap["reason"] == CONFLATED
+    def has_state(self, channel: str) -> bool:
+        """Whether the newest event of each key is wanted, and no more."""
+        return self._since == STATE and channel in self._channels and not is_pattern(channel)
 
-    def must_begin_anew(self, gap: Message) -> bool:
-        """Whether changes of a state were missed, which the server does not send by itself."""
-        channel = gap["channel"]
-        return self._has_state(channel) and channel not in self._unsettled
-
-    def anew(self, channel: str, member: Mapping[str, Any] | None) -> tuple[Message, ...]:
-        """The commands that read the whole state of a channel again."""
-        self._at.pop(channel, None)
+    def again(self, channel: str, member: Mapping[str, Any] | None) -> tuple[Message, ...]:
+        """The commands that read what has changed in a state since its position."""
         more = {} if member is None else {"member": member}
         return ({"type": "unsubscribe", "channel": channel}, *self._commands(channel, more))
+
+    def forget(self, channel: str) -> None:
+        """Its whole state will be read."""
+        self._at.pop(channel, None)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The channels and patterns."""
         return self._channels
-
-    def _has_state(self, channel: str) -> bool:
-        return self._since == STATE and channel in self._channels and not is_pattern(channel)
 
     def _commands(self, channel: str, more: Mapping[str, Any]) -> Iterator[Message]:
         """Positions that are too many for one message go before the last one."""

@@ -21,6 +21,7 @@ from eventhub_client.items import (
 from eventhub_client.loading import Load, Loading
 from eventhub_client.members import Membership
 from eventhub_client.outbox import WAITING, OnRefused, Waiting
+from eventhub_client.positions import Watch
 from eventhub_client.publisher import Publisher
 from eventhub_client.publishing import (
     Delivery,
@@ -202,7 +203,7 @@ class SyncHub:
         where: str | None = None,
         member: Membership | None = None,
         signals: bool = False,
-        presence: bool = False,
+        presence: Watch = False,
     ) -> Generator[Item[T] | Signal | Presence, None, None]: ...
 
     @overload
@@ -215,7 +216,7 @@ class SyncHub:
         where: str | None = None,
         member: Membership | None = None,
         signals: bool = False,
-        presence: bool = False,
+        presence: Watch = False,
     ) -> Generator[AnyItem, None, None]: ...
 
     def follow(
@@ -227,7 +228,7 @@ class SyncHub:
         where: str | None = None,
         member: Membership | None = None,
         signals: bool = False,
-        presence: bool = False,
+        presence: Watch = False,
     ) -> Generator[AnyItem, None, None]:
         """As `Hub.follow`."""
         subscription = subscription_of(

@@ -11,7 +11,19 @@ from rich.text import Text
 from eventhub_client.items import Deletion, Gap, Item
 
 COLORS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
-EVENT_FIELDS = ("type", "channel", "id", "time", "data", "key", "deleted", "attributes", "by")
+EVENT_FIELDS = (
+    "type",
+    "channel",
+    "id",
+    "time",
+    "data",
+    "key",
+    "deleted",
+    "attributes",
+    "by",
+    "refers",
+    "relation",
+)
 GAP_FIELDS = ("reason", "after", "before", "position", "skipped")
 FIELDS = (*EVENT_FIELDS, *GAP_FIELDS)
 Line = Callable[[Item[Any]], Text]
@@ -62,6 +74,9 @@ def fields_of(item: Item[Any]) -> dict[str, Any]:
         event["attributes"] = dict(item.attributes)
     if item.by is not None:
         event["by"] = item.by
+    if item.refers is not None:
+        event["refers"] = item.refers
+        event["relation"] = "delete" if isinstance(item, Deletion) else item.relation
     return event
 
 
@@ -74,7 +89,9 @@ def _text(item: Item[Any]) -> Text:
     clock = item.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
     author = (f" {item.by}", "bold") if item.by else ("", "")
     if isinstance(item, Deletion):
-        return Text.assemble((clock, "dim"), " ", channel, author, (f" deleted {item.key}", "red"))
+        return Text.assemble(
+            (clock, "dim"), " ", channel, author, (f" deleted {item.key or item.refers}", "red")
+        )
     data = json.dumps(item.data, ensure_ascii=False, separators=(",", ":"))
     return Text.assemble((clock, "dim"), " ", channel, author, " ", data)
 

@@ -46,7 +46,7 @@ async def with_a_loop(hub: Hub) -> None:
             case Event():
                 assert_type(item.data, Order)
             case Deletion():
-                assert_type(item.key, str)
+                assert_type(item.key, str | None)
             case Gap():
                 assert_type(item.reason, str)
     async for any_item in hub.follow("a.b"):

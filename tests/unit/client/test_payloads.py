@@ -10,7 +10,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from eventhub_client.errors import InvalidData
-from eventhub_client.payloads import encode, event_of
+from eventhub_client.items import Deletion, Event
+from eventhub_client.members import Rosters
+from eventhub_client.payloads import encode, event_of, item_of
 from tests.unit.client.shells import event
 
 
@@ -72,3 +74,13 @@ def test_data_becomes_the_model_a_dataclass_or_what_a_function_returns() -> None
 def test_data_that_does_not_fit_names_the_event_and_the_model() -> None:
     with pytest.raises(InvalidData, match=r"a\.b k-1 does not fit Order"):
         event_of(event("k-1"), Order)
+
+
+def test_edits_and_reactions_say_what_they_refer_to_and_a_deletion_has_no_data() -> None:
+    edit = {**event("k-2"), "refers": "k-1", "relation": "edit"}
+    found = item_of(edit, int, Rosters())
+    assert isinstance(found, Event)
+    assert (found.data, found.refers, found.relation) == (1, "k-1", "edit")
+    gone = item_of({**edit, "data": None, "relation": "delete"}, int, Rosters())
+    assert isinstance(gone, Deletion)
+    assert (gone.key, gone.refers) == (None, "k-1")

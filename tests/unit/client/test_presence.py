@@ -65,6 +65,16 @@ def test_members_are_delivered_only_to_those_who_ask() -> None:
     assert delivered(follow(*messages)) == []
 
 
+def test_the_number_of_members_may_be_enough() -> None:
+    subscription = Subscription(("a.>",), "latest", {}, presence="count")
+    counted = {"type": "presence", "channel": "a.>", "count": 12}
+    steps = until_starved(
+        Follower(subscription, Time()).steps(), connected(counted), (Connect, Receive)
+    )
+    assert [each["presence"] for each in sent(steps)] == ["count"]
+    assert delivered(steps) == ["presence"]
+
+
 def test_an_update_that_was_one_too_many_is_sent_again_with_the_newest_data() -> None:
     error = {"type": "error", "ref": "update", "code": "rate_limited", "retry_after": 2.0}
     member = Membership("ana", {"at": 1})

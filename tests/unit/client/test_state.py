@@ -59,33 +59,60 @@ def test_a_cursor_of_a_state_goes_on_and_one_of_a_log_does_not_have_the_state() 
     assert since(follow(*connected(), stored={"a.b": "k-4"})) == ["state"]
 
 
-def test_after_a_gap_at_the_beginning_the_server_sends_the_whole_state_by_itself() -> None:
-    steps = follow(*connected(subscribed("k-4", recovered=False), gap("reset"), event("n-1")))
+@pytest.mark.parametrize("before", [[], [event("k-4")]])
+def test_after_a_gap_to_the_beginning_the_server_sends_the_whole_state_by_itself(
+    before: list[Message],
+) -> None:
+    steps = follow(*connected(subscribed("k-0"), *before, gap("reset"), event("n-1")))
     assert since(steps) == ["state"]
     assert Store({"a.b": "state:n-0"}) in steps
 
 
-@pytest.mark.parametrize("reason", ["expired", "reset", "slow", "unreadable"])
+LATE = event("k-9")
+UNSUBSCRIBED = Received({"type": "unsubscribed", "channel": "a.b", "reason": "client"})
+
+
+def read_again(reason: str) -> list[FollowStep]:
+    steps = follow(
+        *connected(subscribed("k-0"), event("k-4"), gap(reason, "n-7"), LATE),
+        UNSUBSCRIBED,
+        subscribed("k-0"),
+        Received(event("k-5")),
+    )
+    assert [each["type"] for each in sent(steps)] == ["subscribe", "unsubscribe", "subscribe"]
+    return steps
+
+
+def delivered(steps: list[FollowStep]) -> list[Message]:
+    return [step.message for step in steps if isinstance(step, Deliver)]
+
+
+@pytest.mark.parametrize("reason", ["expired", "reset"])
 def test_after_a_later_gap_the_whole_state_is_read_again_and_nothing_in_between(
     reason: str,
 ) -> None:
-    late, unsubscribed = event("k-9"), {"type": "unsubscribed", "channel": "a.b"}
-    steps = follow(
-        *connected(subscribed("k-0"), event("k-4"), gap(reason), late),
-        Received({**unsubscribed, "reason": "client"}),
-        subscribed("k-0"),
-        Received(event("k-4")),
-    )
-    assert [each["type"] for each in sent(steps)] == ["subscribe", "unsubscribe", "subscribe"]
+    steps = read_again(reason)
     assert since(steps) == ["state", "state"]
-    delivered = [step.message for step in steps if isinstance(step, Deliver)]
-    assert delivered == [event("k-4"), gap(reason), event("k-4")]
+    assert delivered(steps) == [event("k-4"), gap(reason, "n-7"), event("k-5")]
+
+
+def test_what_a_slow_reader_of_a_state_missed_is_read_from_its_last_event() -> None:
+    steps = read_again("slow")
+    assert since(steps) == ["state", "state:k-4"]
+    assert delivered(steps) == [event("k-4"), event("k-5")]
 
 
 def test_a_conflated_gap_is_no_gap_of_a_state() -> None:
     steps = follow(*connected(subscribed("k-0"), event("k-4"), gap("conflated", "k-4")))
     assert since(steps) == ["state"]
-    assert [step.message for step in steps if isinstance(step, Deliver)] == [event("k-4")]
+    assert delivered(steps) == [event("k-4")]
+
+
+def test_damaged_events_of_a_state_are_told_and_it_goes_on() -> None:
+    steps = follow(*connected(subscribed("k-0"), gap("unreadable", "k-7")))
+    assert since(steps) == ["state"]
+    assert delivered(steps) == [gap("unreadable", "k-7")]
+    assert Store({"a.b": "state:k-7"}) in steps
 
 
 def keyed(identifier: str, key: str, data: Any) -> dict[str, Any]:
