@@ -126,10 +126,13 @@ const publish = {
 
 async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
-  const answer = await fetch(`http://${ADDRESS}${path}`, {
-    method: "POST", headers, body: JSON.stringify(body),
-  }); // prettier-ignore
-  if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
+  const request = { method: "POST", headers, body: JSON.stringify(body) };
+  for (let attempt = 1; ; attempt += 1) {
+    const { ok, status } = await fetch(`http://${ADDRESS}${path}`, request);
+    if (ok) return;
+    if (attempt === 5) throw new Error(`${path} was answered with ${status}`);
+    await sleep(1000); // a machine may be too busy for a moment; nothing was stored
+  }
 }
 
 const percentile = (sorted, share) => sorted[Math.ceil(sorted.length * share) - 1] ?? null;

@@ -114,6 +114,19 @@ def test_events_come_over_http_where_a_proxy_refuses_websockets(
     waits_for(page, ["iot", "iot.t.1", 2], ["iot", "iot.t.1", 3], ["iot", "iot.born", 4])
 
 
+def test_a_server_that_was_away_gets_a_websocket_again(hub: EventHubServer, page: Page) -> None:
+    page.goto(hub.url)
+    page.evaluate(FOLLOW, hub.url)
+    page.wait_for_function("() => statuses.at(-1).state === 'open'", timeout=60_000)
+    hub.kill()
+    failures = "statuses.filter(({ state }) => state === 'waiting').length"
+    page.wait_for_function(f"() => {failures} >= 3", timeout=60_000)
+    hub.start()
+    page.evaluate("() => hub.publish('chat.b', { n: 'back' })")
+    waits_for(page, ["b", "chat.b", "back"])
+    assert page.evaluate("() => statuses.filter(({ transport }) => transport)") == []
+
+
 def test_a_websocket_is_used_again_on_the_next_network(
     hub: EventHubServer, proxy: RefusingProxy, page: Page
 ) -> None:

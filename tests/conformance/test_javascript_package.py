@@ -18,9 +18,9 @@ ON_DEMAND = (
     "authentication.js",
     "cursors.js",
     "event-queue.js",
+    "fall-back.js",
     "patterns.js",
     "signals.js",
-    "sse.js",
     "state.js",
 )
 

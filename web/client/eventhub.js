@@ -35,8 +35,8 @@ export class EventHub extends EventTarget {
     this.#options = { ...DEFAULTS, ...options };
     const address = socketAddress(url);
     this.#connection = new Connection(address, this.#options, {
-      // A proxy may refuse WebSockets, and let HTTP pass.
-      blocked: () => import("./sse.js").then((sse) => sse.fallBack(address, this.#connection)),
+      blocked: async () =>
+        (await import("./fall-back.js")).fallBack(address, this.#connection, this.#options),
       prepare: () => this.#prepare(),
       canRenew: (code) => this.#authentication?.canRenew(code),
       open: (hello) => this.#onOpen(hello),

@@ -1,7 +1,6 @@
 // A stand-in for a WebSocket that cannot be opened, for example because a proxy refuses it: events
 // come over Server-Sent Events, publishes go over HTTP (PROTOCOL.md). It has the interface of a
-// WebSocket and speaks its messages, so nothing else knows of it. It is loaded when two attempts at
-// a WebSocket have failed.
+// WebSocket and speaks its messages, so nothing else knows of it. Loaded by fall-back.js.
 
 import { HttpLink } from "./http-link.js";
 import { expressionOf, isPattern } from "./positions.js";
@@ -17,13 +16,6 @@ const PRESENCE = 10_000;
 const SILENCE = 60_000;
 
 const later = (action) => setTimeout(action, 0);
-
-const REASON = "WebSockets cannot be opened; a proxy may refuse them. Events come over HTTP";
-
-/** Replaces the WebSocket of this connection, if its server answers HTTP. */
-export async function fallBack(url, connection) {
-  if (await new HttpLink(url).answers()) connection.replace(SseSocket, REASON);
-}
 
 export class SseSocket {
   #link;
