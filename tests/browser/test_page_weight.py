@@ -17,6 +17,8 @@ PAGES = [
     ("/logs/logs.light", "#state[data-kind=empty]"),
     ("/iot/iot.light", "#state[data-kind=empty]"),
     ("/docs", "#channel-types article"),
+    ("/chat/light", "#status"),
+    ("/operate", "#state[data-kind=refused]"),
 ]
 
 

@@ -100,6 +100,7 @@ STATES: list[tuple[str, str, Callable[[Page], Any] | None]] = [
     ("/chat/lobby", ".message", with_everything),
     ("/chat/lobby", ".message", with_a_dialog),
     ("/chat/empty", "#empty", None),
+    ("/operate", "#state[data-kind=refused]", None),
     ("/chat/no room", "#problem", None),
     ("/logs/logs.>", ".line", with_fields),
     ("/logs/logs.empty", "#state[data-kind=empty]", None),

@@ -63,7 +63,8 @@ PAGE_HEADERS = {
 def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
     for path in (
         "/",
-        "/chat",
+        "/chat/lobby",
+        "/operate",
         "/explore",
         "/logs/logs.>",
         "/iot/iot.>",

@@ -67,7 +67,7 @@ def test_a_scrape_of_a_worker_has_the_figures_of_all_workers() -> None:
 
 
 def test_pages_and_the_api_are_served_with_headers_of_safety() -> None:
-    page, api = asyncio.run(responses(create_app(Settings()), "/chat", "/v1/channels"))
+    page, api = asyncio.run(responses(create_app(Settings()), "/chat/lobby", "/v1/channels"))
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert api.headers["x-content-type-options"] == "nosniff"

@@ -16,6 +16,7 @@ PAGES = {
     "/chat/{room}": "chat/chat.html",
     "/explore": "explore/explore.html",
     "/docs": "docs/docs.html",
+    "/operate": "operate/operate.html",
     "/logs/{pattern}": "logs/logs.html",
     "/iot/{pattern}": "readings/readings.html",
 }
