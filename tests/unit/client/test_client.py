@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from eventhub_client.async_transport import AsyncRuntime
+from eventhub_client.attempts import Rules
 from eventhub_client.client import Client
 from eventhub_client.errors import Unauthorized, Unavailable
 from eventhub_client.publishing import Delivery, publish_one
@@ -80,6 +81,7 @@ def test_a_login_service_that_is_away_is_asked_again_until_the_timeout(failure: 
         return "new"
 
     client = Client("http://hub", token, None, PlainServer("new"), SyncRuntime())
+    client.rules = Rules(random=lambda: 1.0)
     with pytest.raises(Unavailable, match="no route"):
         run(client.call(publish_one("a.b", 1, Delivery(timeout=0.001), client.rules)))
     receipt = run(client.call(publish_one("a.b", 1, Delivery(), client.rules)))

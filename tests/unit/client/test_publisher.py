@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from eventhub_client.async_transport import AsyncRuntime
+from eventhub_client.attempts import Rules
 from eventhub_client.client import Client
 from eventhub_client.errors import InvalidEvent, Refused, Unavailable
 from eventhub_client.outbox import OnRefused, Waiting
@@ -51,6 +52,7 @@ def publisher(
     server: Server, runtime: Runtime, waiting: int = 1000, on_refused: OnRefused | None = None
 ) -> Publisher:
     client = Client("http://hub", None, None, server, runtime)
+    client.rules = Rules(random=lambda: 1.0)  # a second: longer than the timeout
     return Publisher(client, "a.b", Waiting(waiting), 0.001, on_refused)
 
 
