@@ -169,6 +169,9 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "256 KiB": ("brokers.base:PAGE_BYTES",),
         "5 seconds": ("hub.cursor_journals:WAIT_SECONDS",),
     },
+    "pages of several channels whose cursor": {
+        "20 per second": ("server.security.publish_quota:PAGE_RECORDS",)
+    },
     "records of cursors that wait": {"16 MiB": ("hub.cursor_journals:QUEUE_BYTES",)},
     "a page of history of a broker": {"0.5 seconds": ("hub.history:RETRY_SECONDS",)},
     "data of a member": {"4 KiB": ("auth.principal:MEMBER_BYTES",)},

@@ -11,6 +11,7 @@ from eventhub.hub.selection_pages import AskedPage, SelectionPage
 from eventhub.server.api.access import authenticate
 from eventhub.server.api.parameters import Where, check_parameters
 from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.selection_begin import begin_of, check_parts, selection_of
 from eventhub.session.subscribing import authorize
 
@@ -56,6 +57,8 @@ def add_selection_route(api: FastAPI, manager: ConnectionManager) -> None:
         principal = await authenticate(manager, request)
         for part in channels:
             authorize(hub.types, principal, part, "", presence=False)
+        charge = manager.publish_quota.page_charge_for(principal, address_of(request.scope))
+        charge.check()
         begin = await begin_of(selection, since, None, cursors)
         asked = AskedPage(
             selection,
@@ -69,6 +72,7 @@ def add_selection_route(api: FastAPI, manager: ConnectionManager) -> None:
         added = cursors.added
         page = await hub.pages.read(asked, begin.cursor(selection.text, cursors), hub.now())
         if cursors.added != added:
+            charge.pay(1)
             await cursors.all_stored()
         return Response(_encode(page), media_type="application/json")
 

@@ -33,6 +33,10 @@ RATE = "rate of the API key or the channel type, otherwise limits.publish_rate"
 """Where the rate is set, for error messages."""
 SIGNALS = "signals of "
 """Begins the keys of buckets for signals. No channel type has a space in its name."""
+PAGES = "pages of history"
+"""The key of buckets for pages whose cursor needs a record at the broker."""
+PAGE_RECORDS = 20.0
+"""Such pages that one principal may read per second."""
 KEY_LENGTH = 300
 """Characters that another node may send as a principal or channel type."""
 LARGEST_COUNT, SMALLEST_RATE, LARGEST_RATE = 1_000_000, 1e-6, 1e9
@@ -121,6 +125,19 @@ class SignalCharge(Charge):
         ).with_limit("signal_rate")
 
 
+class PageCharge(Charge):
+    """What one principal pays for pages whose cursor needs a record at the broker."""
+
+    __slots__ = ()
+
+    def _exceeded(self, wait: float) -> RateLimited:
+        return RateLimited(
+            f"more than {self._rate:g} pages per second were read whose cursor has the positions "
+            "of many channels; read larger pages (limit), or a stream",
+            retry_after=wait,
+        )
+
+
 class PublishQuota:
     """The buckets of this node.
 
@@ -164,6 +181,10 @@ class PublishQuota:
             return None
         key = (_payer(principal, address), SIGNALS + channel_type.name)
         return SignalCharge(self, key, self._signals)
+
+    def page_charge_for(self, principal: Principal, address: str) -> PageCharge:
+        """Return the charge for pages of several channels."""
+        return PageCharge(self, (_payer(principal, address), PAGES), PAGE_RECORDS)
 
     def note(self, key: Key, count: int, rate: float) -> None:
         """Note what was taken here, for the other nodes."""

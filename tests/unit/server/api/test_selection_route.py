@@ -1,10 +1,15 @@
 """server/api/selection_route.py: pages of several channels: fields, cursors, who may, bad input."""
 
+import asyncio
 import json
+from pathlib import Path
 
+import httpx
 import pytest
 
 from eventhub.config.settings import Settings
+from eventhub.server.app import create_app
+from eventhub.server.security import publish_quota
 from eventhub.server.streams.selection_begin import STREAM_CHANNELS
 from tests.unit.server.api.requests import request, requests
 
@@ -97,3 +102,31 @@ def test_the_grants_must_cover_every_part() -> None:
         for query in ("logs.>", "logs.>&channel=chat.a", ">")
     )
     assert (allowed.status_code, refused.status_code, all_types.status_code) == (200, 401, 401)
+
+
+def test_pages_whose_cursor_is_stored_are_bounded_for_each_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publish_quota, "PAGE_RECORDS", 0.001)
+    many = [{"channel": f"logs.greenhouse.{n}", "data": ITEMS[0]["data"]} for n in range(60)]
+
+    async def main() -> list[httpx.Response]:
+        app = create_app(Settings(), Path())
+        transport = httpx.ASGITransport(app)
+        async with (
+            app._lifespan(None),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            for items in (ITEMS, many):
+                await client.post(PATH, content=json.dumps(items))
+            return [
+                await client.get(f"{PATH}?channel={pattern}")
+                for pattern in ("logs.*", "logs.>", "logs.*")
+            ]
+
+    few, large, refused = asyncio.run(main())
+    assert (few.status_code, large.status_code) == (200, 200)
+    assert len(large.json()["events"]) == 63
+    assert len(large.json()["position"]) < 100, "the rest is at the broker"
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused.headers["Retry-After"]) > 100

@@ -1,8 +1,9 @@
-"""server/security/publish_quota.py: the rate of signals."""
+"""server/security/publish_quota.py: the rates of signals, and of pages with stored cursors."""
 
 import pytest
 
 from eventhub.errors import RateLimited
+from eventhub.server.security.publish_quota import PAGE_RECORDS
 from tests.unit.server.security.test_publish_quota import ANA, Network, kind
 
 
@@ -33,3 +34,18 @@ def test_signals_have_a_rate_of_their_own_which_all_nodes_share() -> None:
 
 def test_without_a_rate_of_signals_they_are_free() -> None:
     assert Network(1, 10).rates[0].signal_charge_for(ANA, "", kind()) is None
+
+
+def test_pages_whose_cursor_is_stored_have_a_bucket_of_their_own_on_all_nodes() -> None:
+    network = Network(2, 10)
+    first, second = (rates.page_charge_for(ANA, "") for rates in network.rates)
+    for _ in range(round(PAGE_RECORDS)):
+        first.check()
+        first.pay(1)
+    with pytest.raises(RateLimited, match="more than 20 pages per second") as caught:
+        first.check()
+    assert caught.value.retry_after is not None
+    assert network.publish(), "events have another bucket"
+    assert second.wait() == 0
+    network.pass_on()
+    assert second.wait() > 0
