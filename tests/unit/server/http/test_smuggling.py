@@ -14,6 +14,7 @@ from typing import Any
 import h11
 import pytest
 
+from tests.fuzz.lane import answer_later
 from tests.harness.loop import in_loop
 from tests.unit.server.http.lane_node import EVENT, Connection, Node, post, primed, running
 
@@ -199,3 +200,20 @@ async def test_what_is_read_leniently_has_one_meaning(case: bytes) -> None:
         connection = await known(node)
         assert len(await answered(connection, [case + HIDDEN])) == 2
         assert await node.stored("raw.hidden") == [EVENT]
+
+
+@in_loop
+async def test_nor_is_it_one_on_a_connection_whose_answers_wait_for_a_broker() -> None:
+    async with running() as node:
+        await known(node)
+        answer_later(node)
+        for name, case in CASES.items():
+            data = post() + case + HIDDEN
+            theirs, before = judged(data), len(await node.stored("raw.hidden"))
+            statuses = await answered(node.connect(), [data])
+            hidden = len(await node.stored("raw.hidden")) - before
+            ours = [status for status in statuses if status not in (b"100", b"400", b"408", b"431")]
+            assert statuses[0] == b"201", name
+            assert len(ours) <= len(theirs), name
+            assert hidden <= sum(target.endswith(b"raw.hidden") for _, target, _ in theirs), name
+        assert await node.stored("raw.hidden"), "some cases hide nothing"
