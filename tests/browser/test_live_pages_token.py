@@ -1,9 +1,13 @@
 """The pages of logs and readings where the server asks who one is."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitor
 from tests.browser.test_token import SECRET, token, use
@@ -61,10 +65,40 @@ def test_a_token_that_does_not_allow_the_pattern_is_refused_and_another_one_help
     expect(page.locator(".line:visible")).to_contain_text("seen")
 
 
-def test_history_is_loaded_with_the_token(guarded: EventHubServer, identity: Visit) -> None:
-    page = identity(guarded).open(f"/iot/iot.secret?since=1m#token={token()}")
-    expect(page.locator(".tile")).to_have_count(1)
-    with page.expect_websocket() as other:
-        page.get_by_role("button", name="Zoom out").click()
-        other.value.wait_for_event("close")
-    expect(page.get_by_role("img", name="secret from 7 to 7")).to_be_visible()
+def test_history_beyond_the_page_is_loaded_with_the_token_over_a_connection_of_its_own(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(guarded)
+    connections: list[WebSocketRoute] = []
+    asked: list[Any] = []
+
+    def connect(route: WebSocketRoute) -> None:
+        connections.append(route)
+        if len(connections) == 1:
+            route.connect_to_server()
+            return
+        route.send(json.dumps({"type": "hello", "session": "s", "version": "0", "limits": {}}))
+        route.on_message(lambda message: answer(route, json.loads(message)))
+
+    def answer(route: WebSocketRoute, message: Any) -> None:
+        """As a server that has one reading, of a minute and a half ago."""
+        asked.append(message)
+        told: dict[str, Any] = {"ref": message["ref"], "channel": "iot.secret"}
+        if message["type"] == "auth":
+            route.send(json.dumps({"type": "authenticated", "principal": "ana", **told}))
+        if message["type"] == "subscribe":
+            time = (datetime.now(UTC) - timedelta(seconds=90)).isoformat()
+            ends = {"position": "past-0", "head": "past-1", "recovered": True}
+            route.send(json.dumps({"type": "subscribed", **told, **ends}))
+            event = {"id": "past-1", "time": time, "data": {"value": 42}}
+            route.send(json.dumps({"type": "event", **told, **event}))
+
+    visitor.context.route_web_socket("**/v1/ws", connect)
+    secret = token()
+    page = visitor.open(f"/iot/iot.secret?since=1m#token={secret}")
+    expect(page.locator(".tile .number")).to_have_text("7")
+    page.get_by_role("button", name="Zoom out").click()
+    expect(page.get_by_role("img", name=re.compile("secret from (7|42) to 42"))).to_be_visible()
+    expect(page.locator(".tile .number")).to_have_text("7")  # the newest
+    assert next((each["type"], each.get("token")) for each in asked) == ("auth", secret)
+    assert asked[1]["where"].startswith('time >= timestamp("')

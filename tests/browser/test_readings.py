@@ -124,19 +124,6 @@ def test_the_charts_move_through_time_with_buttons_keys_and_pointer(
     expect(chart).to_have_attribute("aria-label", re.compile("nothing"))
 
 
-def test_history_beyond_the_page_is_loaded_when_a_person_goes_there(
-    server: EventHubServer, identity: Visit
-) -> None:
-    visitor = identity(server)
-    publish(server, "iot.past", 1, unit="V")
-    page = opened(visitor, "iot.past?since=1m")
-    expect(tile(page, "past")).to_be_visible()
-    with page.expect_websocket() as other:
-        page.get_by_role("button", name="Zoom out").click()
-    other.value.wait_for_event("close")
-    expect(said(page)).to_have_attribute("aria-label", re.compile("past from 1 to 1"))
-
-
 def test_what_was_left_out_for_a_slow_page_is_told(server: EventHubServer, identity: Visit) -> None:
     visitor = identity(server)
 

@@ -106,10 +106,8 @@ STATES: list[tuple[str, str, Callable[[Page], Any] | None]] = [
     ("/logs/logs.empty", "#state[data-kind=empty]", None),
     ("/logs/logs.api?where=1%20%3D", "#state[data-kind=refused]", None),
     ("/logs/logs.api?from=2020-01-01T00:00Z&to=2020-01-02T00:00Z", "#fixed", None),
-    ("/logs/chat.lobby", "#state[data-kind=refused]", None),
     ("/iot/iot.>?limits=Cel:1:50", ".tile", with_thresholds),
     ("/iot/iot.>?big", ".tile", None),
-    ("/iot/iot.empty", "#state[data-kind=empty]", None),
 ]
 
 
