@@ -223,15 +223,27 @@ _REASONS = dict.fromkeys(
         "answers one request, and ends its connection if that raises (KnownPublish._respond)"
     ),
     "hub/history.py:HistoryReader._keep:call_later": "`pop` of a dictionary, with a default",
-    "server/streams/pattern_outbox.py:PatternOutbox._release:write": (
+    "server/streams/pattern_outbox.py:PlacedOutbox._release:write": (
         "appends to the buffer of one stream what was held back for it"
     ),
-    "server/streams/pattern_outbox.py:PatternOutbox.close:write": (
+    "server/streams/pattern_outbox.py:PlacedOutbox.close:write": (
         "appends to the buffer of one stream what was held back for it"
     ),
-    "server/streams/pattern_outbox.py:PatternOutbox.write_placed:call_soon": (
+    "server/streams/pattern_outbox.py:PlacedOutbox.write_placed:call_soon": (
         "contained by `ConnectionManager.contained`, which its stream gives it"
     ),
+    "server/streams/selection_outbox.py:SelectionOutbox.close:write": (
+        "appends the last message to the buffer of one stream"
+    ),
+    "server/streams/selection_outbox.py:SelectionOutbox.write:call_soon": (
+        "contained by `ConnectionManager.contained`, which its stream gives it"
+    ),
+    "presence/counts.py:CountWatchers._tell:_write": (
+        "what a write raises ends its connection, and the others are told (test_counts.py)"
+    ),
+    "presence/counts.py:CountWatchers._write:write_all": "the same",
+    "presence/counts.py:CountWatchers.drained:_wake_for": "adds to a dictionary and sets an event",
+    "presence/counts.py:CountWatchers.on_change:_wake_for": "the same",
     "hub/cluster.py:Cluster.attend:broadcast": (
         "one message of the node itself; its loop is begun again (Faults.kept)"
     ),
