@@ -165,7 +165,7 @@ class Patterns:
         if not any(audience.ready for audience in found):
             return None
         if any(audience.channel in self._missed_births for audience in found):
-            self._birth = Birth.CERTAIN
+            return left or Birth.CERTAIN
         return left or self._birth
 
     def _cover(self, channel: str, birth: Birth) -> None:

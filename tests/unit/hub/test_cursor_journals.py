@@ -18,7 +18,7 @@ from eventhub.delivery.pattern_cursor import (
 from eventhub.errors import BrokerUnavailable, EventHubError, PayloadTooLarge
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, NewEvent, Receipt
-from eventhub.hub.cursor_journals import CALL_RECORDS, QUEUE_BYTES, CursorJournals
+from eventhub.hub.cursor_journals import CALL_RECORDS, QUEUE_BYTES, RETRY_SECONDS, CursorJournals
 from eventhub.hub.hub import Hub
 from eventhub.hub.tasks import Tasks
 from tests.harness.virtual_time import in_virtual_time, turns
@@ -236,3 +236,64 @@ async def test_journals_have_names_of_their_own(node: Node) -> None:
     names = {node.journals.new() for _ in range(100)}
     assert len(names) == 100
     assert all(RecordName.parse(f"{name}.1") for name in names)
+
+
+@in_node
+async def test_a_page_that_has_its_record_leaves_nothing_behind(node: Node) -> None:
+    node.broker.outcomes = [BrokerUnavailable("away")] * 1000
+    node.add(1)
+    with pytest.raises(BrokerUnavailable):
+        await node.journals.all_stored()
+    assert not node.journals._waiting
+    node.broker.outcomes = []
+    await node.journals.all_stored()
+
+
+@in_node
+async def test_a_page_waits_for_every_record_before_it_and_for_none_behind(node: Node) -> None:
+    node.add(*range(1, 2 * CALL_RECORDS + 2))
+    waiting = asyncio.create_task(node.journals.all_stored())
+    await asyncio.sleep(0)
+    stored = node.journals.stored
+    node.add(2 * CALL_RECORDS + 2)
+    away: list[Outcome] = [BrokerUnavailable("away")] * 1000
+    node.broker.outcomes = [[None] * CALL_RECORDS, [None] * CALL_RECORDS, *away]
+    await turns(1000)
+    assert (stored, node.journals.stored) == (0, 2 * CALL_RECORDS)
+    assert not waiting.done()
+    node.broker.outcomes = []
+    await waiting
+    assert node.journals.stored == 2 * CALL_RECORDS + 2
+
+
+@in_node
+async def test_what_a_later_journal_says_of_a_channel_holds(node: Node) -> None:
+    earlier, later = NAME, "ba9876543210"
+    for journal, base, position in ((earlier, "-20", "k-1"), (later, f"{earlier}.1", "k-2")):
+        record = {"number": 1, "pattern": PATTERN, "base": base, "at": {"logs.a": position}}
+        node.journals.add(RecordName(journal, 1), orjson.dumps(record))
+    await turns()
+    found = await node.journals.resolve(f"*{later}.1", "since", PATTERN)
+    assert (found.base, found.positions, found.journals) == ("-20", {"logs.a": "k-2"}, 2)
+    found = await node.journals.resolve(f"*{later}.1,logs.a@k-3", "since", PATTERN)
+    assert found.positions == {"logs.a": "k-3"}
+
+
+@in_node
+async def test_records_that_were_given_up_are_not_among_those_stored(node: Node) -> None:
+    node.broker.outcomes = [[None, PayloadTooLarge("too large"), None]]
+    node.add(1, 2, 3)
+    await turns()
+    found = {name: values async for name, _, values, _ in node.journals.readings()}
+    assert found["eventhub_cursor_records_total"] == {("stored",): 2, ("lost",): 1}
+
+
+@in_node
+async def test_a_broker_that_stores_a_part_is_asked_again_after_a_pause(node: Node) -> None:
+    node.broker.outcomes = [[BrokerUnavailable("away")]] * 3
+    node.add(1)
+    await turns(100)
+    assert node.broker.calls == [1]
+    await asyncio.sleep(RETRY_SECONDS)
+    await turns(100)
+    assert node.broker.calls == [1, 1]

@@ -1,10 +1,11 @@
 """Subscribers of patterns on a running hub with a memory broker."""
 
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.encoding import LINES
 from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import Internal
-from eventhub.events.event import LATEST, Earliest, Position
+from eventhub.events.event import LATEST, ChannelPage, Earliest, Position
 from tests.harness.virtual_time import turns
 from tests.unit.hub.hub_node import Node, Owned, run, until
 
@@ -166,5 +167,43 @@ def test_feeds_close_with_the_last_subscriber() -> None:
         assert node.hub.feeds.get("drop.a") is None
         await until(lambda: node.hub.feeds.announcements.settled)
         assert not node.hub.feeds.announcements.channels
+
+    run(scenario)
+
+
+def test_readings_say_how_much_patterns_use() -> None:
+    async def scenario(node: Node) -> None:
+        for name in ("drop.a", "drop.b", "latest.a"):
+            await node.publish(name, "1")
+        readers = [Reader(node, pattern) for pattern in ("drop.*", "drop.*", "latest.*")]
+        await until(lambda: all(reader.ready for reader in readers))
+        found = {name: values[()] async for name, _, values, _ in node.hub.patterns.readings()}
+        assert found == {
+            "eventhub_patterns": 2,
+            "eventhub_pattern_subscribers": 3,
+            "eventhub_pattern_channels": 2,
+            "eventhub_pattern_channels_limit": 10_000,
+        }
+
+    run(scenario)
+
+
+def test_the_list_is_read_again_at_once_when_births_may_have_been_missed() -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, "drop.*")
+        await until(lambda: reader.ready)
+        calls: list[str] = []
+        channels = node.broker.channels
+
+        async def counted(pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+            calls.append(pattern.text)
+            return await channels(pattern, after, limit)
+
+        node.broker.channels = counted  # type: ignore[method-assign]
+        await turns(20)
+        assert calls == []
+        node.hub.patterns.born(None)
+        await turns(20)
+        assert calls == ["drop.*"]
 
     run(scenario)
