@@ -18,7 +18,7 @@ pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
 proofs: nodes-proof autobahn schemathesis chart-versions client-proof pages-proof ## The long forms of tests that `make test` runs in a short form, about a quarter of an hour
-	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS) --minutes 25 # last, because it uses all cores
+	$(BIN)/python -m tests.simulation --first 700 --seeds $(SEEDS) --minutes 25 # last, because it uses all cores
 nodes-proof: $(VENV)/test.stamp
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 
@@ -31,7 +31,7 @@ client-proof: $(VENV)/test.stamp $(TOOLS) ## Faults between the Python and JavaS
 	$(BIN)/python -m tests.integration.client_projects
 
 simulation: $(VENV)/test.stamp ## Simulates many nodes under faults, with a hundred thousand seeds (tests/simulation/RESULTS.md), about 45 minutes of one core
-	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS)
+	$(BIN)/python -m tests.simulation --first 700 --seeds $(SEEDS)
 proofs: SEEDS = 1000
 SEEDS = 100000
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
+from unittest.mock import patch
 
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG, of Linux."""
@@ -35,7 +36,8 @@ class Forked:
         self._process = _context.Process(
             target=_run, args=(list(command), dict(environment), output)
         )
-        self._process.start()
+        with patch.object(sys.modules["__main__"], "__file__", None, create=True):
+            self._process.start()  # otherwise each process would import pytest, as this one's main
         assert self._process.pid is not None
         self.pid = self._process.pid
 

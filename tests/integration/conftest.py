@@ -1,11 +1,10 @@
 """A node that has another node beside it, so that it drains as nodes of several do."""
 
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.clients import SECONDS, WsClient, http
+from tests.harness.clients import WsClient, http
 from tests.harness.eventhub import EventHubServer
 from tests.harness.redis_servers import RedisServer
 
@@ -30,13 +29,15 @@ def among_others(start: Start, stays: str) -> Start:
 
     def start_another(config: str = "", **options: str) -> EventHubServer:
         hub = start(f"{stays}\n{config}", **options)
-        deadline, known = time.monotonic() + SECONDS, 0
-        while known < (20 if "workers:" in config else 1):
-            assert time.monotonic() < deadline
-            answer = http.get(
-                f"{hub.url}/v1/channels/chat.room/presence", headers={"connection": "close"}
-            )
-            known = known + 1 if "stays" in answer.text else 0
+        asked = 20 if "workers:" in config else 1
+        presence = f"{hub.url}/v1/channels/chat.room/presence"
+        hub.eventually(
+            "each worker to know the other node",
+            lambda: [
+                http.get(presence, headers={"connection": "close"}).text for _ in range(asked)
+            ],
+            lambda seen: all("stays" in text for text in seen),
+        )
         return hub
 
     return start_another
