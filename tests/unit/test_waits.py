@@ -12,9 +12,13 @@ SLEEPERS = {
     "tests/deploy/scene.py": "a silence that people notice",
     "tests/integration/attacks.py": "attackers at a pace",
     "tests/integration/checker.py": "a publisher that tries again, within a timeout",
+    "tests/integration/client_faults.py": "how long a fault lasts",
+    "tests/integration/client_trial.py": "load at a pace, until the trial is over",
     "tests/integration/comings.py": "load at a pace",
     "tests/integration/everything.py": "load at a pace",
     "tests/integration/injections.py": "load at a pace",
+    "tests/integration/javascript_faults.py": "how long a fault lasts",
+    "tests/integration/javascript_trial.py": "how long processes stand still",
     "tests/integration/rolling.py": "load at a pace, and samples",
     "tests/integration/steady_readers.py": "a reader at a pace",
     "tests/integration/test_attacks.py": "attackers at a pace, and what must not happen meanwhile",
@@ -23,6 +27,8 @@ SLEEPERS = {
     "tests/integration/test_metrics.py": "a process that is kept from its work",
     "tests/integration/test_principal_limits.py": "a client that comes back when it is told to",
     "tests/integration/test_workers.py": "processes that stand still for longer than is allowed",
+    "tests/unit/brokers/redis/test_publisher_faults.py": "a time-out, in the virtual time of its"
+    " helper",
     "tests/unit/hub/test_hub_fanout.py": "a task that counts turns of the loop, and is cancelled",
     "tests/unit/server/security/test_jwks.py": "a server that sends single bytes",
 }
