@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from tests.bench.servers import CENTRIFUGO, CENTRIFUGO_CONFIG, NODE_MODULES, program
@@ -29,12 +29,15 @@ RECOVERING = '"history_size": 10000, "force_recovery": true,'
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """How many clients and messages, milliseconds between messages, and of a cut."""
+    """How many clients and messages; milliseconds between messages, of a cut, and without a message
+    after which nothing more is expected.
+    """
 
     clients: int = 2000
     messages: int = 120
     pause: int = 500
     cut: int = 2000
+    quiet: int = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ KINDS: dict[str, Callable[[Path], AbstractContextManager[int]]] = {
 
 def measure(kind: str, jitter: Jitter) -> Outcome:
     """Start a server and its clients."""
-    numbers = (jitter.clients, jitter.messages, jitter.pause, jitter.cut)
+    numbers = astuple(jitter)
     with tempfile.TemporaryDirectory() as directory, KINDS[kind](Path(directory)) as port:
         command = ["node", str(HERE / "jitter_clients.mjs"), kind, str(port), *map(str, numbers)]
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=600, check=True)

@@ -1,8 +1,10 @@
 // Many clients of one kind whose connections are cut for a while, again and again, while messages
 // are published. Prints what came, as JSON. After AnyCable's jitter test, in spirit.
 //
-// Arguments: kind, port, clients, messages, milliseconds between messages, milliseconds of a cut.
+// Arguments: kind, port, clients, messages; milliseconds between messages, of a cut, and without a
+// message after which nothing more is expected.
 
+import { request } from "node:http";
 import { createRequire } from "node:module";
 
 import { EventHub } from "../../web/client/eventhub.js";
@@ -10,13 +12,11 @@ import { EventHub } from "../../web/client/eventhub.js";
 const require = createRequire(import.meta.resolve("../conformance/package.json"));
 const { WebSocket } = require("ws");
 const [kind, port, ...numbers] = process.argv.slice(2);
-const [clients, messages, pause, cut] = numbers.map(Number);
+const [clients, messages, pause, cut, quiet] = numbers.map(Number);
 const ADDRESS = `127.0.0.1:${port}`;
 const NOWHERE = "ws://127.0.0.1:9/";
 /** Each client is cut once in this time, at a moment of its own. */
 const PERIOD = 10_000;
-/** Milliseconds without a message after which nothing more is expected. */
-const QUIET = Math.max(5_000, 3 * cut);
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -124,15 +124,21 @@ const publish = {
   ws: (data) => post("/publish", data),
 };
 
+/** Publishes on a connection of its own, until it is answered. The key makes that safe here. */
 async function post(path, body) {
-  const headers = { "Content-Type": "application/json" };
-  const request = { method: "POST", headers, body: JSON.stringify(body) };
-  for (let attempt = 1; ; attempt += 1) {
-    const { ok, status } = await fetch(`http://${ADDRESS}${path}`, request);
-    if (ok) return;
-    if (attempt === 5) throw new Error(`${path} was answered with ${status}`);
-    await sleep(1000); // a machine may be too busy for a moment; nothing was stored
-  }
+  const key = `jitter-${body.number}`;
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  const options = { method: "POST", headers, agent: false };
+  const once = () =>
+    new Promise((resolve) => {
+      const sent = request(`http://${ADDRESS}${path}`, options, (answer) => {
+        answer.resume();
+        answer.on("close", () => resolve(answer.statusCode < 300));
+      });
+      sent.on("error", () => resolve(false));
+      sent.end(JSON.stringify(body));
+    });
+  while (!(await once())) await sleep(1000); // the machine may be too busy for a moment
 }
 
 const percentile = (sorted, share) => sorted[Math.ceil(sorted.length * share) - 1] ?? null;
@@ -155,7 +161,8 @@ for (let number = 1; number <= messages; number += 1) {
   await sleep(pause);
 }
 for (const stop of timers) stop();
-while (Date.now() - lastAt < QUIET) await sleep(100);
+const hasAll = () => all.every((client) => client.got.size === messages);
+while (!hasAll() && Date.now() - lastAt < quiet) await sleep(100);
 const replayed = all.flatMap((client) => client.replayed).sort((one, other) => one - other);
 const sum = (value) => all.reduce((total, client) => total + value(client), 0);
 const report = {

@@ -5,7 +5,7 @@
 // Arguments: URL, secret, directory of a cursor, or none.
 
 import { createHmac } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
@@ -28,14 +28,15 @@ function token() {
   return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
 }
 
-/** A storage in a file, as an application would write one. */
+/** A storage in a file, which is replaced as a whole: a kill leaves the old one or the new one. */
 function storageIn(file) {
   const all = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   return {
     getItem: async (key) => all[key] ?? null,
     setItem(key, value) {
       all[key] = value;
-      writeFileSync(file, JSON.stringify(all));
+      writeFileSync(`${file}.next`, JSON.stringify(all));
+      renameSync(`${file}.next`, file);
     },
   };
 }
