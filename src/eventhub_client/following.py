@@ -115,10 +115,18 @@ class Follower:
                 ended, delay = self._error(message)
                 if ended:
                     return delay
+            elif self._is_repeated(message):
+                continue
             elif message.get("channel") not in self._leaving:
                 yield from self._message(message)
             elif message.get("type") == "unsubscribed":
                 self._leaving.discard(message["channel"])
+
+    def _is_repeated(self, message: Message) -> bool:
+        position = message.get("id") if message.get("type") == "event" else message.get("position")
+        return message.get("type") in ("event", "gap") and self._positions.has(
+            message["channel"], str(position)
+        )
 
     def _patience(self) -> float:
         if self._repeat_update is None:

@@ -61,6 +61,10 @@ class Positions:
             if any(name == each or fits(each, name) for each in self._channels)
             and not (self.has_state(name) and not position.startswith(STATE))
         }
+        self._starting = {
+            each for each in self._channels if is_pattern(each) and each not in self._at
+        }
+        """Patterns that have not told all positions: they begin at `since` again."""
         self.message_bytes = MESSAGE_BYTES
 
     def subscribe(self, member: Mapping[str, Any] | None) -> tuple[Message, ...]:
@@ -84,8 +88,17 @@ class Positions:
         positions = dict(message["positions"])
         if message["complete"]:
             positions[message["channel"]] = BEGUN
+            self._starting.discard(message["channel"])
         self._at.update(positions)
         return positions
+
+    def has(self, channel: str, position: str) -> bool:
+        """Whether a pattern that begins again repeats this: it was consumed before."""
+        held = self._at.get(channel)
+        if held is None or not any(fits(each, channel) for each in self._starting):
+            return False
+        (epoch, _, offset), (old, _, reached) = position.partition("-"), held.partition("-")
+        return epoch == old and int(offset) <= int(reached)
 
     def moved(self, channel: str, position: str) -> dict[str, str]:
         """What to store where the channel stands at a new position."""

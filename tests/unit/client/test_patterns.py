@@ -89,6 +89,20 @@ def test_until_all_positions_are_known_it_begins_again() -> None:
     assert since(steps) == ["-20", "-20"]
 
 
+def test_what_was_consumed_is_not_repeated_when_a_pattern_begins_again() -> None:
+    old_gap = {"type": "gap", "channel": "a.b", "position": "k-2", "reason": "expired"}
+    again: list[Message] = [SUBSCRIBED, old_gap, event("k-3"), event("k-4"), event("n-1")]
+    steps = follow(*connected(SUBSCRIBED, event("k-3")), Closed(), *connected(*again))
+    assert since(steps) == ["-20", "-20"]
+    assert [step.message["id"] for step in steps if isinstance(step, Deliver)] == [
+        "k-3",
+        "k-4",
+        "n-1",
+    ]
+    stored = follow(*connected(SUBSCRIBED, event("k-3"), event("k-5")), stored={"a.b": "k-4"})
+    assert [step.message["id"] for step in stored if isinstance(step, Deliver)] == ["k-5"]
+
+
 def test_a_stored_pattern_resumes_with_its_own_channels() -> None:
     stored = {"a.>": BEGUN, "a.b": "k-1", "b.c": "k-2"}
     assert since(follow(*connected(), stored=stored)) == [{"a.b": "k-1"}]
