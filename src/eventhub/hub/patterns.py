@@ -164,9 +164,8 @@ class Patterns:
         left = self._left.pop(feed.channel, None)
         if not any(audience.ready for audience in found):
             return None
-        if any(audience.channel in self._missed_births for audience in found):
-            return left or Birth.CERTAIN
-        return left or self._birth
+        missed = any(audience.channel in self._missed_births for audience in found)
+        return left or (Birth.CERTAIN if missed else self._birth)
 
     def _cover(self, channel: str, birth: Birth) -> None:
         """Have a feed for a channel. It attaches itself to every audience that it fits."""
