@@ -55,10 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in SETTINGS:
             os.environ.pop(name, None)
         gc.disable()  # while tests are imported, of which nothing goes
-    if (
-        signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    ):  # nohup: servers would inherit that it is ignored; a handler they do not
+    # A signal that a shell or nohup ignores, servers and commands would inherit as ignored; a
+    # handler they do not.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda number, frame: None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

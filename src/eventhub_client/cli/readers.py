@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
@@ -22,6 +23,13 @@ def ends_with_its_reader() -> Iterator[None]:
         yield
         return
     gone = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if gone.is_set():  # a connection that breaks while it is written to sends the signal, too
+            raise KeyboardInterrupt  # no error of a connection, which the client would mend
+
+    # SIGPIPE and not SIGINT: a shell starts its background jobs with SIGINT ignored.
+    before = signal.signal(signal.SIGPIPE, end)
     threading.Thread(target=_watch, args=(output, gone), daemon=True).start()
     try:
         yield
@@ -29,6 +37,8 @@ def ends_with_its_reader() -> Iterator[None]:
         if gone.is_set():
             raise BrokenPipeError from None
         raise
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def _watch(output: int, gone: threading.Event) -> None:
@@ -36,4 +46,4 @@ def _watch(output: int, gone: threading.Event) -> None:
     poll.register(output, 0)  # an error is always reported
     poll.poll()
     gone.set()
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGPIPE)

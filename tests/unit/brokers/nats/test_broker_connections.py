@@ -72,8 +72,10 @@ async def test_an_answer_that_nobody_foresaw_ends_the_link_and_not_the_node() ->
     async with node() as each:
         await each.broker.publish([event()])
         each.server.answers["STREAM.INFO"] = lambda subject, body: {"state": None}
+        each.server.answers["INFO"] = lambda subject, body: None  # the next link is not ready
         await each.says("the NATS server's answer cannot be processed: TypeError")
         each.server.answers.clear()
+        each.server.cut()
         await each.says(None)
         assert not each.task.done()
 
