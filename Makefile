@@ -15,15 +15,15 @@ serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 
 test: lint pytest ## Everything that CI runs, except proofs, pythons, dearest, mutants-of-change and image-test
 pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
-	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not proof"
 
 proofs: nodes-proof autobahn schemathesis chart-versions client-proof pages-proof ## The long forms of tests that `make test` runs in a short form, about a quarter of an hour
 	$(BIN)/python -m tests.simulation --first 700 --seeds $(SEEDS) --minutes 25 # last, because it uses all cores
 nodes-proof: $(VENV)/test.stamp
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 
-pages-proof: $(VENV)/test.stamp ## The memory of the web pages over 200,000 events, a few minutes
-	$(BIN)/pytest --timeout 900 tests/browser/proof_pages.py
+pages-proof: $(VENV)/test.stamp $(TOOLS) ## The memory of the web pages over 200,000 events, and their rules in light and dark, a few minutes
+	$(BIN)/pytest --timeout 900 tests/browser/proof_pages.py tests/conformance/test_axe.py
 
 client-proof: $(VENV)/test.stamp $(TOOLS) ## Faults between the Python and JavaScript clients and a server, and the wheel in fresh projects (tests/integration/RESULTS.md), some minutes
 	$(BIN)/python -m tests.integration.client_faults --rounds 3

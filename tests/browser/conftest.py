@@ -26,7 +26,15 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 ARGUMENTS += [
     "--host-resolver-rules=MAP rebound.test 127.0.0.1"
 ]  # what an attacker has made of its name
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS += [
+    "--renderer-process-limit=1",
+    "--disable-site-isolation-trials",
+    "--in-process-gpu",
+    "--disable-features=IsolateOrigins,site-per-process,Translate,BackForwardCache",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # What Chromium itself writes when a server is away or refuses an event. All else on the console is
 # a fault of a page.

@@ -111,7 +111,9 @@ STATES: list[tuple[str, str, Callable[[Page], Any] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), pytest.param(360, "dark", marks=pytest.mark.proof)]
+)
 def test_no_page_violates_a_rule(
     server: EventHubServer, browser: Browser, width: int, scheme: Any
 ) -> None:

@@ -26,9 +26,9 @@ from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
+"""How often each fault is injected; more for RESULTS.md (`make faults`)."""
 PAUSE = 0.04 if ROUNDS == 1 else 0.02
 """Seconds between two events of a publisher. The load takes most of a run's processor time."""
-"""How often each fault is injected; more for RESULTS.md (`make faults`)."""
 CONFIG = """
 broker: {broker}
 log: {{level: warning}}
@@ -59,6 +59,7 @@ def test_after_a_restart_without_the_log_every_reader_gets_a_gap(start: Start) -
     asyncio.run(scenario())
 
 
+@pytest.mark.proof
 def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_causes_no_gap(
     start: Start,
 ) -> None:
@@ -110,13 +111,14 @@ class Nats:
 
 
 Backend = Redis | Nats
+BOTH = pytest.mark.parametrize("backend", [Redis, Nats], indirect=True)
 
 
-@pytest.fixture(params=[Redis, Nats])
+@pytest.fixture(params=[Redis, pytest.param(Nats, marks=pytest.mark.proof)])
 def backend(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
-    """A broker for this test alone."""
+    """A broker for this test alone. `make test` has NATS for some tests, `make proofs` for all."""
     server: Backend = request.param(tmp_path_factory.mktemp("backend"))
     server.start()
     yield server
@@ -162,6 +164,7 @@ def run(
     return running
 
 
+@BOTH
 def test_killing_nodes_loses_nothing_and_causes_no_gap(
     nodes: list[EventHubServer], record: Callable[[Books], None]
 ) -> None:
@@ -201,6 +204,7 @@ def test_a_broker_that_is_killed_and_comes_back_with_its_log_causes_no_gap(
     assert run(nodes, record, harm).books().gaps == 0
 
 
+@BOTH
 def test_when_a_broker_comes_back_empty_every_reader_gets_a_gap(
     nodes: list[EventHubServer], backend: Backend, record: Callable[[Books], None]
 ) -> None:
