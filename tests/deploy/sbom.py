@@ -7,10 +7,11 @@ from packaging.utils import canonicalize_name
 
 
 def versions(document: str) -> dict[str, str]:
-    """What it lists, by canonical name (PEP 503). `document` is CycloneDX JSON."""
+    """The Python packages in it, by canonical name (PEP 503). `document` is CycloneDX JSON."""
     return {
         canonicalize_name(component["name"]): component["version"]
         for component in _components(document)
+        if component["purl"].startswith("pkg:pypi/")
     }
 
 
