@@ -286,8 +286,13 @@ def test_a_server_that_closes_at_once_is_not_hammered(run: Evaluate) -> None:
 
 
 def test_a_connection_that_held_makes_the_next_wait_short(run: Evaluate) -> None:
-    closings = FAIL_SEVEN_TIMES + "socket().hello(); clock.advance(11); socket().drop();"
-    assert waits(run, "{ random: () => 1 }", closings)[-1] == 1
+    for failures, seconds, wait in (
+        ("", 2, 1),
+        (FAIL_SEVEN_TIMES, 15, 30),
+        (FAIL_SEVEN_TIMES, 16, 1),
+    ):
+        closings = f"{failures} socket().hello(); clock.advance({seconds}); socket().drop();"
+        assert waits(run, "{ random: () => 1 }", closings)[-1] == wait
 
 
 def test_a_goodbye_says_when_to_come_back(run: Evaluate) -> None:

@@ -42,7 +42,7 @@ function storageIn(file) {
 }
 
 const options = { WebSocket, token: async () => token(), backoff: { base: 0.1, cap: 1 } };
-const timing = { connect: 5_000, ping: 1_000, pong: 1_000, settled: 1_000 };
+const timing = { connect: 5_000, ping: 1_000, pong: 1_000 };
 const newHub = (more) => new EventHub(url, { ...options, timing, ...more });
 
 function handlers(name) {

@@ -181,10 +181,11 @@ export class Connection {
     if (this.#socket && this.#openedAt === null && !this.#lastError.code) this.#failed += 1;
     const blocked = this.#failed > 0 && this.#failed % 2 === 0 && !this.#replaced;
     this.#discard();
-    const { clock, online, timing } = this.#options;
-    // Only a connection that lasted resets the backoff: a server may accept and close at once.
-    const lasted = this.#openedAt !== null && clock.now() - this.#openedAt >= timing.settled;
-    if (lasted) this.#attempt = 0;
+    const { clock, online } = this.#options;
+    // Only a connection that lasted longer than the longest wait before it resets the backoff: a
+    // server may accept and close at once.
+    const wait = backoff(this.#attempt, this.#options.backoff, () => 500);
+    if (this.#openedAt !== null && clock.now() - this.#openedAt > wait) this.#attempt = 0;
     this.#openedAt = null;
     const seconds = this.#delay();
     this.#attempt += 1;

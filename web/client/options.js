@@ -35,6 +35,6 @@ export const DEFAULTS = {
   watch: watchBrowser,
   /** Seconds. */
   backoff: { base: 1, cap: 30 },
-  /** Milliseconds: to connect, silence before a ping, to answer it, until backoff is reset. */
-  timing: { connect: 10_000, ping: 15_000, pong: 5_000, settled: 10_000 },
+  /** Milliseconds: to connect, silence before a ping, to answer it. */
+  timing: { connect: 10_000, ping: 15_000, pong: 5_000 },
 };

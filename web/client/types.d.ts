@@ -155,5 +155,5 @@ export interface Options {
   /** Seconds. */
   backoff?: { base: number; cap: number };
   /** Milliseconds: to connect, silence before a ping, to answer it, until backoff is reset. */
-  timing?: { connect: number; ping: number; pong: number; settled: number };
+  timing?: { connect: number; ping: number; pong: number };
 }
