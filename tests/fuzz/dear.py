@@ -220,7 +220,7 @@ def stream(data: bytes) -> None:
     asyncio.run(take())
 
 
-async def _stored(events: Any) -> Any:
+async def _stored(events: Any, traces: Any) -> Any:
     return [SimpleNamespace(position="a-1", replayed=False)] * len(events)
 
 
