@@ -165,7 +165,7 @@ class CursorJournals:
             batch = list(islice(self._queue, CALL_RECORDS))
             records = [each for each in batch if not isinstance(each, int)]
             try:
-                results: Sequence[object] = await self._broker.publish(records)
+                results: Sequence[object] = await self._broker.publish(records) if records else ()
             except BrokerUnavailable as error:
                 log.warning("cursors_not_stored", reason=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
