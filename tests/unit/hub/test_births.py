@@ -1,6 +1,11 @@
 """hub/patterns.py: channels that are born, or may have been, while a pattern has subscribers."""
 
+from dataclasses import replace
+
+import pytest
+
 from eventhub.delivery.feed import Feed
+from eventhub.events.channel_types import ChannelTypes, Retention
 from eventhub.events.event import Position
 from eventhub.hub.announcements import Birth
 from tests.unit.hub.hub_node import Node, fault, run, until
@@ -91,5 +96,91 @@ def test_channels_that_no_list_has_are_taken_up_again_when_births_may_have_been_
         assert node.hub.feeds.get("drop.a") is not None
         assert node.hub.feeds.get("drop.b") is None
         assert node.hub.feeds.get("latest.a") is None
+
+    run(scenario)
+
+
+def test_a_channel_whose_type_keeps_an_event_is_left_to_the_list() -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, "*.*")
+        await until(lambda: reader.ready)
+        (kind, *_) = node.hub.types
+        node.hub.patterns._types = ChannelTypes(
+            {
+                name: replace(kind, name=name, retention=Retention(events, None))
+                for name, events in (("drop", 0), ("latest", 1))
+            }
+        )
+        node.hub.patterns._left |= {"drop.a": PLACE, "latest.a": PLACE}
+        node.hub.patterns.born(None)
+        assert node.hub.feeds.get("drop.a") is not None
+        assert node.hub.feeds.get("latest.a") is None
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("channel", ["nothing.a", "drop..a", "drop.a b", ""])
+def test_a_birth_that_this_node_cannot_serve_is_no_fault(channel: str) -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, ">")
+        await until(lambda: reader.ready)
+        node.hub.patterns._is_covered = lambda channel: True  # type: ignore[method-assign]
+        node.hub.patterns.born(channel)
+        assert not node.metrics.faults.counts
+        assert not list(node.hub.feeds)
+
+    run(scenario)
+
+
+def test_a_gap_of_a_channel_without_a_feed_is_a_birth() -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, "drop.*")
+        await until(lambda: reader.ready)
+        found = begins(node)
+        node.hub.feeds.gap("drop.a")
+        node.hub.feeds.gap("latest.a")
+        assert found == [Birth.CERTAIN]
+
+    run(scenario)
+
+
+def test_births_that_were_missed_are_forgotten_with_their_pattern() -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, "drop.*")
+        await until(lambda: reader.ready)
+        node.hub.patterns.born(None)
+        node.hub.unsubscribe(reader.subscriber)
+        reader = Reader(node, "drop.*")
+        await until(lambda: reader.ready)
+        found = begins(node)
+        node.subscribe("drop.a")
+        assert found == [Birth.POSSIBLE]
+
+    run(scenario)
+
+
+def test_where_a_channel_was_let_go_is_better_known_than_that_births_were_missed() -> None:
+    async def scenario(node: Node) -> None:
+        reader = Reader(node, "drop.*")
+        await until(lambda: reader.ready)
+        found = begins(node)
+        node.hub.patterns.born(None)
+        node.hub.patterns._left["drop.a"] = PLACE
+        node.subscribe("drop.a")
+        assert found == [PLACE]
+
+    run(scenario)
+
+
+def test_one_pattern_that_knows_its_channels_says_where_a_new_one_begins() -> None:
+    async def scenario(node: Node) -> None:
+        first = Reader(node, "drop.*")
+        await until(lambda: first.ready)
+        second = Reader(node, ">")
+        found = begins(node)
+        node.subscribe("drop.a")
+        node.subscribe("latest.a")
+        assert not second.ready
+        assert found == [Birth.POSSIBLE, None]
 
     run(scenario)
