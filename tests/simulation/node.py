@@ -44,7 +44,7 @@ class Node:
         self.broker = ModelBroker(store, name, self.process.context, self.now)
         machine = Machine(store.loop.time, name)
         self.hub = Hub(TYPES, self.broker, Metrics(kind.name for kind in TYPES), None, machine)
-        self.hub.now = self.now  # type: ignore[method-assign]  # its machine's wall clock
+        self.hub.now = self.now  # its machine's wall clock
         self._words = words
         self._update, self.hub.nodes.update = self.hub.nodes.update, self._told  # type: ignore[method-assign]  # to note what is said
         self._task: asyncio.Task[None] | None = None

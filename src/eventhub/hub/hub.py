@@ -100,10 +100,7 @@ class Hub:
             self._tasks.group = None
             self._tasks.ended = True
 
-    @staticmethod
-    def now() -> int:
-        """Milliseconds since the Unix epoch."""
-        return unix_milliseconds()
+    now = staticmethod(unix_milliseconds)
 
     # Publishing
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import structlog
 
 from eventhub.config.sections import Level, LogSettings
+from eventhub.observability.json_lines import JsonLines
 
 OURS = "eventhub"
 """Parent of all loggers of this project."""
@@ -34,7 +35,7 @@ def configure(settings: LogSettings) -> None:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(sys.stdout) if console else JsonLines(sys.stdout)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
@@ -68,6 +69,13 @@ def set_level(level: Level) -> None:
 def level() -> Level:
     """Return the current level."""
     return cast(Level, logging.getLevelName(logging.getLogger(OURS).getEffectiveLevel()).lower())
+
+
+def json_lines() -> JsonLines | None:
+    """Where logs go, if that is nothing but lines of JSON."""
+    handlers = logging.getLogger().handlers
+    only = handlers[0] if len(handlers) == 1 else None
+    return only if isinstance(only, JsonLines) else None
 
 
 def printable(text: str) -> str:

@@ -54,8 +54,7 @@ def add_delete_route(api: FastAPI, manager: ConnectionManager) -> None:
                 principal, address, hub.types.resolve(channel)
             )
             if charge is not None:
-                charge.check()
-                charge.pay(1)
+                charge.take(1)
         except EventHubError as error:
             hub.rejected(channel, error)
             raise

@@ -3,16 +3,18 @@
 Successful health probes have none. A query string is never logged, since it may hold a token.
 """
 
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from json.encoder import encode_basestring_ascii as quoted
 
 import structlog
 from starlette.types import Message, Scope, Send
 
 from eventhub.config.sections import LogSettings
-from eventhub.observability.log_setup import printable
+from eventhub.observability.log_setup import json_lines, printable
 from eventhub.server.security.authentication import address_of
 
 KNOWN = "eventhub.access"
@@ -24,7 +26,9 @@ PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 """Status by message type, for responses whose message has none."""
 
-log = structlog.get_logger("eventhub.access")
+_LOGGER = "eventhub.access"
+log = structlog.get_logger(_LOGGER)
+_levels = logging.getLogger(_LOGGER)
 
 
 class AccessLog:
@@ -45,14 +49,11 @@ class AccessLog:
             return
         fields = {name: value for name, value in known.items() if value is not None}
         with suppress(Exception):  # a request is served even if it cannot be logged
-            log.info(
-                "request",
-                method=method,
-                path=printable(path),
-                status=status,
-                client=client,
-                **fields,
-            )
+            if (lines := json_lines()) is None:
+                values = {"method": method, "path": printable(path), "status": status}
+                log.info("request", **values, client=client, **fields)
+            elif _levels.isEnabledFor(logging.INFO):
+                lines.add(_members(method, printable(path), status, client, fields), _LOGGER)
 
     def watch(self, scope: Scope, send: Send) -> Send:
         """Return a `send` that writes the line when the response begins."""
@@ -70,6 +71,15 @@ class AccessLog:
             await send(message)
 
         return watched
+
+
+def _members(method: str, path: str, status: int, client: str, fields: Mapping[str, str]) -> str:
+    """The members as structlog would write them."""
+    more = "".join([f', "{name}": {quoted(value)}' for name, value in fields.items()])
+    return (
+        f'"method": {quoted(method)}, "path": {quoted(path)}, "status": {status:d}, '
+        f'"client": {quoted(client)}{more}, "event": "request"'
+    )
 
 
 def note(scope: Scope, **known: str | None) -> None:

@@ -165,8 +165,7 @@ class PublishRequest:
     def pay(self, count: int) -> None:
         """Charge for this many events, stored or refused. Raises RateLimited, PayloadTooLarge."""
         if self.charge is not None:
-            self.charge.check()  # again: others may have published while the body arrived
-            self.charge.pay(count)
+            self.charge.take(count)  # others may have published since the head was checked
 
     async def publish(
         self, hub: Hub, events: Sequence[NewEvent]

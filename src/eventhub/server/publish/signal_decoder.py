@@ -38,8 +38,7 @@ class SignalDecoder:
         quota, limits = self._manager.publish_quota, self._manager.settings.limits
         charge = quota.signal_charge_for(self._principal, self._address, channel_type)
         if charge is not None:
-            charge.check()
-            charge.pay(1)
+            charge.take(1)
         if len(body) > limits.event_bytes:  # much too long, so it is not parsed
             raise PayloadTooLarge(
                 f"the signal has {len(body)} bytes; at most {limits.signal_bytes} are allowed "

@@ -84,6 +84,15 @@ class Charge:
         """Return the seconds until something may be published."""
         return self._rates.bucket(self._key, self._rate).wait(self._rates.clock())
 
+    def take(self, count: int) -> None:
+        """`check`, then `pay`."""
+        rates = self._rates
+        now = rates.clock()
+        bucket = rates.bucket(self._key, self._rate)
+        if wait := bucket.wait(now):
+            raise self._exceeded(wait)
+        self._spend(bucket, count, now)
+
     @property
     def burst(self) -> int:
         """How many events a stream should publish at a time."""
@@ -94,12 +103,16 @@ class Charge:
 
         Raises PayloadTooLarge if the debt would last longer than OWED_SECONDS.
         """
-        if count > (most := max(1, int(self._rate * OWED_SECONDS))):
+        rates = self._rates
+        self._spend(rates.bucket(self._key, self._rate), count, rates.clock())
+
+    def _spend(self, bucket: TokenBucket, count: int, now: int) -> None:
+        if count > 1 and count > (most := max(1, int(self._rate * OWED_SECONDS))):
             raise PayloadTooLarge(
                 f"the array has {count} events; at {self._rate:g} per second ({RATE}) "
                 f"at most {most} are allowed, or send a stream"
             )
-        self._rates.bucket(self._key, self._rate).spend(count, self._rates.clock())
+        bucket.spend(count, now)
         if self._rates.shared:
             self._rates.note(self._key, count, self._rate)
 

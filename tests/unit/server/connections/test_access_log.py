@@ -1,13 +1,19 @@
 """server/connections/access_log.py: which requests have a line, and what it says."""
 
 import asyncio
+import io
+import logging
+import re
+import sys
 from typing import Any
 
 import pytest
 import structlog
 from starlette.types import Message
 
-from eventhub.config.sections import LogSettings
+from eventhub.config.sections import Level, LogSettings
+from eventhub.observability import log_setup
+from eventhub.server.connections import access_log
 from eventhub.server.connections.access_log import AccessLog, note
 
 
@@ -110,3 +116,59 @@ def test_without_an_access_log_there_is_nothing_to_note() -> None:
     scope: dict[str, Any] = {"type": "http"}
     note(scope, session="s1")
     assert scope == {"type": "http"}
+
+
+def output_of(
+    monkeypatch: pytest.MonkeyPatch, write: Any, level: Level = "info", **context: Any
+) -> str:
+    """What a process writes to its log, without the times."""
+    output, root = io.StringIO(), logging.getLogger()
+    handlers, before = root.handlers, root.level
+    monkeypatch.setattr(sys, "stdout", output)
+    log_setup.configure(LogSettings(format="json", level=level))
+    try:
+        with structlog.contextvars.bound_contextvars(**context):
+            write()
+    finally:
+        structlog.reset_defaults()
+        root.handlers = handlers
+        root.setLevel(before)
+        logging.getLogger("eventhub").setLevel(logging.NOTSET)
+        logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
+    return re.sub(r"[0-9-]+T[0-9:.]+Z", "time", output.getvalue())
+
+
+FIELDS: list[tuple[tuple[str, str, int, str], dict[str, Any]]] = [
+    (("POST", "/v1/channels/chat.a", 201, "192.0.2.1"), {}),
+    (("GET", '/v1/é"\\\n\x1b🦊\ud800', 404, ""), {"session": 's"1', "trace_id": None}),
+]
+
+
+@pytest.mark.parametrize(("line", "known"), FIELDS)
+@pytest.mark.parametrize("context", [{}, {"worker": 3}])
+def test_a_line_of_json_is_the_line_that_structlog_writes(
+    monkeypatch: pytest.MonkeyPatch,
+    line: tuple[str, str, int, str],
+    known: dict[str, Any],
+    context: dict[str, Any],
+) -> None:
+    log = AccessLog(LogSettings(access=True))
+
+    def ours() -> None:
+        log.write(*line, **known)
+
+    def theirs() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(access_log, "json_lines", lambda: None)
+            patched.setattr(access_log, "log", structlog.get_logger("eventhub.access"))
+            ours()
+
+    text = output_of(monkeypatch, ours, **context)
+    assert text == output_of(monkeypatch, theirs, **context)
+    assert text.count("\n") == 1
+    assert ('"worker": 3' in text) == bool(context)
+
+
+def test_above_info_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = AccessLog(LogSettings(access=True))
+    assert output_of(monkeypatch, lambda: log.write("GET", "/", 200, ""), "warning") == ""

@@ -33,7 +33,7 @@ class Desk:
     def __init__(self) -> None:
         self.manager = build()
         self.clock = Clock()
-        self.manager.hub.now = self.clock  # type: ignore[method-assign]
+        self.manager.hub.now = self.clock
         self.operators: Operators = self.manager.operators
 
     def connect(self, name: str, size: int = 0) -> OpenConnection:

@@ -100,7 +100,7 @@ class Node:
             MemoryBroker(lambda channel: types.resolve(channel).retention, self.clock),
             Metrics(kind.name for kind in types),
         )
-        self.hub.now = self.clock  # type: ignore[method-assign]  # the hub's is that of the machine
+        self.hub.now = self.clock  # the hub's is that of the machine
         self.authentication = Authentication(settings.auth, Path(), self.clock)
         self.manager = ConnectionManager(settings, self.hub, self.authentication)
         self.manager.deadlines = Deadlines(self.clock, self.hub.faults)

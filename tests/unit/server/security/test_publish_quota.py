@@ -78,12 +78,10 @@ class Network:
 
     def publish(self, node: int = 0, count: int = 1) -> bool:
         """Whether it was allowed."""
-        charge_for = self.charge_for(node)
         try:
-            charge_for.check()
+            self.charge_for(node).take(count)
         except RateLimited:
             return False
-        charge_for.pay(count)
         return True
 
 
@@ -142,6 +140,15 @@ def test_an_array_of_more_than_a_minute_s_worth_is_too_large(alone: Network) -> 
     alone.charge_for().pay(10 * OWED_SECONDS)
     with pytest.raises(PayloadTooLarge):
         Network(1, 10).charge_for().pay(10 * OWED_SECONDS + 1)
+
+
+def test_what_is_not_allowed_takes_nothing(alone: Network) -> None:
+    with pytest.raises(PayloadTooLarge):
+        alone.charge_for().take(10 * OWED_SECONDS + 1)
+    assert len(list(alone.rates[0].messages())) == 0
+    assert [alone.publish(count=10), alone.publish(count=10)] == [True, False]
+    alone.now += 101
+    assert alone.publish()
 
 
 def test_a_slow_rate_still_lets_single_events_through() -> None:
