@@ -238,6 +238,9 @@ _REASONS = dict.fromkeys(
     "server/streams/selection_outbox.py:SelectionOutbox.write:call_soon": (
         "contained by `ConnectionManager.contained`, which its stream gives it"
     ),
+    "hub/patterns.py:Patterns._close:spawn": (
+        "detaches an audience that nobody has any more; the feeds that it leaves stay open"
+    ),
     "presence/counts.py:CountWatchers._tell:_write": (
         "what a write raises ends its connection, and the others are told (test_counts.py)"
     ),

@@ -4,7 +4,6 @@ MILLISECONDS = 0.001
 Factor = str | float
 """A constant's name below `eventhub`, or a number."""
 FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
-    "channels of which is remembered": {"10,000": ("presence.counts:KNOWN_CHANNELS",)},
     "connections of a process": {"512": ("server.security.connection_limits:RESERVE",)},
     "connections to a full node": {
         "16": ("server.security.connection_limits:HEALTH_PROBES",),
@@ -17,6 +16,10 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "patterns that covered too many": {"1,000": ("hub.too_wide:MOST",)},
     "channels of a pattern that get a feed": {"100": ("hub.naming_subscribers:TURN_CHANNELS",)},
+    "feeds that a new pattern looks at": {
+        "1,000": ("hub.attaching:TURN_FEEDS",),
+        "100": ("hub.attaching:TURN_DETACHED",),
+    },
     "channels in which new subscribers of a pattern": {
         "2,000": ("delivery.waiting:TURN_CHANNELS",)
     },

@@ -206,6 +206,10 @@ def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
     )
 
 
+Joined = Callable[[Encoding, list[Event], Callable[[Encoding, Event, Exception], bytes]], bytes]
+"""As `joined`."""
+
+
 def joined(
     encoding: Encoding,
     events: Iterable[Event],

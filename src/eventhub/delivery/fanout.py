@@ -11,7 +11,7 @@ from typing import Any
 
 from eventhub.delivery.bulk_write import Failure, Write, write_all
 from eventhub.delivery.counters import DeliveryCounters
-from eventhub.delivery.encoding import Encoding, joined
+from eventhub.delivery.encoding import Encoding, Joined, joined
 from eventhub.delivery.fanout_owner import FanoutOwner
 from eventhub.delivery.filtering import BATCH_EVENTS, FilteredReaders, readers_of
 from eventhub.delivery.queued_write import QueuedWrite
@@ -37,6 +37,7 @@ class Fanout:
 
     __slots__ = (
         "_counters",
+        "_joined",
         "_live",
         "_owner",
         "_pending",
@@ -49,8 +50,11 @@ class Fanout:
         "written",
     )
 
-    def __init__(self, counters: DeliveryCounters, owner: FanoutOwner) -> None:
+    def __init__(
+        self, counters: DeliveryCounters, owner: FanoutOwner, encode: Joined = joined
+    ) -> None:
         self._counters = counters
+        self._joined = encode
         self._owner = owner
         self._live: dict[Encoding, dict[Hashable, Write]] = {}
         self._pending: list[Event] = []  # not encoded yet
@@ -223,7 +227,7 @@ class Fanout:
             if isinstance(writes, FilteredReaders):
                 self._append_unselected(writes, events, is_last=number == len(self._live))
                 continue
-            data = joined(encoding, events, self._owner.replacement_for)
+            data = self._joined(encoding, events, self._owner.replacement_for)
             self._counters.delivered += len(writes) * len(events)
             self._append(encoding, data, writes, events if number == len(self._live) else [])
 

@@ -26,7 +26,7 @@ from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.apart import ApartSubscribers
 from eventhub.delivery.audience_owner import AudienceOwner
 from eventhub.delivery.counters import DeliveryCounters
-from eventhub.delivery.encoding import Encoding, gap_fields
+from eventhub.delivery.encoding import Encoding, Joined, gap_fields, joined
 from eventhub.delivery.fanout import Fanout
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.filtering import Selected
@@ -47,11 +47,12 @@ class PatternAudience:
         pattern: ChannelPattern,
         counters: Mapping[str, DeliveryCounters],
         owner: AudienceOwner["PatternAudience"],
+        encode: Joined = joined,
     ) -> None:
         self.pattern = pattern
         self.channel = pattern.text
         """Names the audience where feeds are named by their channels."""
-        self.live = Fanout(DeliveryCounters(), self)
+        self.live = Fanout(DeliveryCounters(), self, encode)
         self.feeds: dict[str, Feed] = {}
         self._counters = counters
         self._owner = owner

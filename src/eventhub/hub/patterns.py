@@ -24,9 +24,11 @@ import structlog
 
 from eventhub.brokers.base import Broker
 from eventhub.common.faults import internal
+from eventhub.common.pattern_index import PatternIndex
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.pattern_subscriber import PatternSubscriber
+from eventhub.delivery.shared_encoding import SharedEncoding
 from eventhub.errors import (
     BrokerUnavailable,
     EventHubError,
@@ -37,6 +39,7 @@ from eventhub.errors import (
 from eventhub.events.channel_types import ChannelTypes, parse_pattern
 from eventhub.events.event import Position
 from eventhub.hub.announcements import Birth
+from eventhub.hub.attaching import attach_open_feeds, detach_others, detach_some
 from eventhub.hub.covered_channels import CoveredChannels
 from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.hub.feed_registry import FeedRegistry
@@ -76,6 +79,8 @@ class Patterns:
         self._metrics = metrics
         self._tasks = tasks
         self._audiences: dict[str, PatternAudience] = {}
+        self._by_channel = PatternIndex[PatternAudience]()
+        self._encoded = SharedEncoding()
         self._covered: dict[PatternAudience, CoveredChannels] = {}
         self._too_wide = TooWide(LIST_SECONDS)
         self._naming = NamingSubscribers(
@@ -146,11 +151,8 @@ class Patterns:
         else:
             unlisted = [channel]
         for each in unlisted:
-            if self._is_covered(each):
+            if self._by_channel.covering(each):
                 self._metrics.faults.contain("birth", partial(self._cover, each, Birth.CERTAIN))
-
-    def _is_covered(self, channel: str) -> bool:
-        return any(audience.pattern.covers(channel) for audience in self._audiences.values())
 
     def _is_listed(self, channel: str) -> bool:
         """Whether the list has the channel when it has had an event: its type keeps some."""
@@ -158,7 +160,7 @@ class Patterns:
 
     def _opened(self, feed: Feed) -> Position | Birth | None:
         """A feed has been made. Returns where it begins."""
-        found = [each for each in self._audiences.values() if each.pattern.covers(feed.channel)]
+        found = self._by_channel.covering(feed.channel)
         for audience in found:
             audience.attach(feed)
         left = self._left.pop(feed.channel, None)
@@ -168,18 +170,19 @@ class Patterns:
         return left or (Birth.CERTAIN if missed else self._birth)
 
     def _cover(self, channel: str, birth: Birth) -> None:
-        """Have a feed for a channel. It attaches itself to every audience that it fits."""
+        """Have a feed for a channel, with every audience that it fits."""
         self._birth = birth
         try:
-            self._feeds.open(channel, self._types.resolve(channel))
+            feed = self._feeds.open(channel, self._types.resolve(channel))
         except (InvalidChannel, UnknownChannel):  # another node declares its type, not this one
             return
         finally:
             self._birth = Birth.POSSIBLE
-        if birth is Birth.CERTAIN:
-            for audience in self:
-                if audience.pattern.covers(channel):
-                    self._count(audience, channel, self._covered[audience].born)
+        for audience in self._by_channel.covering(channel):
+            if channel not in audience.feeds:  # `attach_open_feeds` has not come to it
+                audience.attach(feed)
+            if birth is Birth.CERTAIN:
+                self._count(audience, channel, self._covered[audience].born)
 
     def _count(self, audience: PatternAudience, channel: str, count: Callable[[str], None]) -> None:
         """A channel of an audience has an event, or had one."""
@@ -194,13 +197,13 @@ class Patterns:
     def _open(self, pattern: str) -> PatternAudience:
         parsed = parse_pattern(pattern)
         self._too_wide.check(pattern)
-        audience = PatternAudience(parsed, self._metrics.counters, self._feeds)
+        audience = PatternAudience(
+            parsed, self._metrics.counters, self._feeds, self._encoded.joined
+        )
         self._audiences[pattern] = audience
         self._covered[audience] = CoveredChannels(pattern, self.most_channels, 2 * LIST_SECONDS)
+        self._by_channel.add(parsed, audience)
         relist = self._relist[audience] = asyncio.Event()
-        for feed in self._feeds:
-            if parsed.covers(feed.channel):
-                audience.attach(feed)
         self._tasks.spawn(
             self._follow(audience, relist), "patterns", lambda error: self._give_up(audience, error)
         )
@@ -212,11 +215,12 @@ class Patterns:
 
     def _close(self, audience: PatternAudience) -> None:
         del self._audiences[audience.channel], self._covered[audience]
+        self._by_channel.discard(audience.pattern)
         self._relist.pop(audience).set()
         self._missed_births.discard(audience.channel)
-        for feed in list(audience.feeds.values()):
-            audience.detach(feed)
-            self._feeds.close_if_unused(feed)
+        detach_some(audience, self._feeds)
+        if audience.feeds:
+            self._tasks.spawn(detach_others(audience, self._feeds), "patterns", lambda _: None)
 
     def _flush_failed(self, pattern: str) -> None:
         if (audience := self._audiences.get(pattern)) is not None:
@@ -233,6 +237,7 @@ class Patterns:
     async def _follow(self, audience: PatternAudience, relist: asyncio.Event) -> None:
         """Read the list of channels again and again until the audience is closed."""
         silent: dict[Feed, int] = {}
+        await attach_open_feeds(audience, self._feeds, self._serves)
         while self._serves(audience):
             wait = LIST_SECONDS
             relist.clear()
@@ -267,6 +272,7 @@ class Patterns:
                 else:
                     absent.pop(feed, None)
                     self._count(audience, summary.channel, covered.has_event)
+            await asyncio.sleep(0)
             after = page.next
         if self._serves(audience):
             for feed, count in silent.items():

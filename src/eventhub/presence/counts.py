@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from eventhub.common.channel_pattern import ChannelPattern
-from eventhub.delivery.bulk_write import Write, write_all
+from eventhub.common.pattern_index import PatternIndex
+from eventhub.delivery.bulk_write import write_all
 from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.presence.member_data import PresenceChange
@@ -17,8 +18,6 @@ from eventhub.presence.notifier import SLICE
 from eventhub.presence.roster import Roster
 
 COUNT_SECONDS = 1.0
-KNOWN_CHANNELS = 10_000
-"""Channels of which is remembered what covers them."""
 
 
 class Counted:
@@ -67,7 +66,7 @@ class CountWatchers:
         self._wake = wake
         self._serving_failed = serving_failed
         self._counted: dict[str, Counted] = {}
-        self._covering: dict[str, tuple[Counted, ...]] = {}
+        self._by_channel = PatternIndex[Counted]()
         self._due: dict[Counted, None] = {}
 
     def add(self, subscriber: Subscriber) -> dict[str, Any]:
@@ -75,7 +74,7 @@ class CountWatchers:
         if (counted := self._counted.get(subscriber.channel)) is None:
             counted = Counted(ChannelPattern(subscriber.channel), self._roster)
             self._counted[subscriber.channel] = counted
-            self._covering.clear()
+            self._by_channel.add(counted.pattern, counted)
             counted.update()
         counted.watching[subscriber] = None
         return {"count": counted.total}
@@ -90,7 +89,7 @@ class CountWatchers:
         if not counted.watching:
             del self._counted[subscriber.channel]
             self._due.pop(counted, None)
-            self._covering.clear()
+            self._by_channel.discard(counted.pattern)
 
     def drained(self, subscriber: Subscriber) -> None:
         """A subscriber's writer has room again."""
@@ -102,7 +101,7 @@ class CountWatchers:
         """A member joined, left or changed."""
         if not self._counted or (change.before is None) == (change.after is None):
             return
-        for counted in self._covering_of(change.channel):
+        for counted in self._by_channel.covering(change.channel):
             counted.changed.add(change.channel)
             self._wake_for(counted)
 
@@ -124,7 +123,7 @@ class CountWatchers:
     def _tell(self, counted: Counted, subscribers: list[Subscriber]) -> Iterator[None]:
         fields = {"channel": counted.pattern.text, "count": counted.total}
         for begin in range(0, len(subscribers), SLICE):
-            ready: dict[Encoding, list[Write]] = {}
+            ready: dict[Encoding, list[Subscriber]] = {}
             for subscriber in subscribers[begin : begin + SLICE]:
                 if subscriber not in counted.watching:
                     continue
@@ -132,25 +131,17 @@ class CountWatchers:
                     counted.behind[subscriber] = None
                     continue
                 counted.behind.pop(subscriber, None)
-                writer = subscriber.writer
-                ready.setdefault(writer.encoding, []).append(writer.write)
-            for encoding, writes in ready.items():
-                self._write(counted, writes, encoding.message("presence", fields))
+                ready.setdefault(subscriber.writer.encoding, []).append(subscriber)
+            for encoding, readers in ready.items():
+                self._write(counted, readers, encoding.message("presence", fields))
             yield
 
-    def _write(self, counted: Counted, writes: list[Write], message: bytes) -> None:
-        for failed, error in write_all(writes, message) or ():
-            for subscriber in [each for each in counted.watching if each.writer.write == failed]:
-                counted.watching.pop(subscriber)
-                self._serving_failed(subscriber, error)
-
-    def _covering_of(self, channel: str) -> tuple[Counted, ...]:
-        if (found := self._covering.get(channel)) is None:
-            if len(self._covering) >= KNOWN_CHANNELS:
-                self._covering.clear()
-            found = tuple(each for each in self._counted.values() if each.pattern.covers(channel))
-            self._covering[channel] = found
-        return found
+    def _write(self, counted: Counted, readers: list[Subscriber], message: bytes) -> None:
+        for failed, error in write_all([each.writer.write for each in readers], message) or ():
+            for subscriber in readers:
+                if subscriber.writer.write == failed and subscriber in counted.watching:
+                    counted.watching.pop(subscriber)
+                    self._serving_failed(subscriber, error)
 
     def _wake_for(self, counted: Counted) -> None:
         self._due[counted] = None

@@ -1,5 +1,6 @@
 """presence/counts.py: whoever asks for the number of members has the right one within a second."""
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -132,6 +133,36 @@ def test_a_connection_that_cannot_be_written_to_ends_and_others_are_told() -> No
     house.come("chat.a", "ana")
     house.flush()
     assert (house.failed, told(other)) == ([subscriber], [1])
+    house.come("chat.a", "bob")
+    house.flush()
+    assert (house.failed, told(other)) == ([subscriber], [1, 2])
+
+
+def test_a_write_that_fails_is_looked_for_among_those_that_were_written_to_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And not among all watchers, of which there may be thousands."""
+
+    class Counting(Wire):
+        looks = 0
+
+        @property
+        def write(self) -> Callable[[bytes], None]:
+            Counting.looks += 1
+            return self.take
+
+        def take(self, data: bytes) -> None:
+            raise LookupError(data)
+
+    monkeypatch.setattr(counts, "SLICE", 2)
+    house = House()
+    for _ in range(20):
+        subscriber = Subscriber("chat.>", LATEST, Counting(), lambda *_: None, watching="count")
+        house.counts.add(subscriber)
+    house.come("chat.a", "ana")
+    house.flush()
+    assert len(house.failed) == 20
+    assert Counting.looks == 20 + 20 * 2, "to write, and for each failure those of one slice"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -139,7 +170,6 @@ def test_the_number_is_that_of_the_roster_whatever_comes_and_goes(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "SLICE", 2)
-    monkeypatch.setattr(counts, "KNOWN_CHANNELS", 3)
     chance, house = Random(seed), House()
     readers: list[tuple[str, Wire, Subscriber, int]] = []
     for _ in range(300):
