@@ -81,10 +81,9 @@ class CountWatchers:
 
     def discard(self, subscriber: Subscriber) -> None:
         """Tell a subscriber nothing more. It may not be here."""
-        counted = self._counted.get(subscriber.channel)
-        if counted is None or subscriber not in counted.watching:
+        if (counted := self._counted.get(subscriber.channel)) is None:
             return
-        del counted.watching[subscriber]
+        counted.watching.pop(subscriber, None)  # a write that failed has removed it before
         counted.behind.pop(subscriber, None)
         if not counted.watching:
             del self._counted[subscriber.channel]

@@ -80,3 +80,29 @@ async def test_an_update_of_a_member_that_nobody_watches_wakes_nobody() -> None:
         node.cluster.update(ana, b"{}", NOON)
         await asyncio.sleep(2 * GATHER_SECONDS)
         assert not node.cluster._watchers.due
+
+
+@in_virtual_time
+async def test_a_member_begins_with_its_data_which_goes_with_its_subscription() -> None:
+    node = Node()
+    first, second = (subscriber(member="ana") for _ in range(2))
+    node.cluster.join(first, b'{"x":1}', NOON)
+    node.cluster.join(second, b'{"x":2}', NOON)
+    assert node.cluster.listed("chat.a") == [("ana", b'{"x":2}')]
+    node.cluster.leave(second)
+    assert node.cluster.listed("chat.a") == [("ana", b'{"x":1}')]
+    async with node.running():
+        await asyncio.sleep(2 * PRESENCE_SECONDS)
+    (_, told) = node.presence()
+    assert told["data"] == [["chat.a", "ana", NOON, {"x": 1}]]
+
+
+@in_virtual_time
+async def test_a_member_that_gives_no_data_is_told_without_any() -> None:
+    node = Node()
+    node.cluster.join(subscriber(member="ana"), b"", NOON)
+    async with node.running():
+        await asyncio.sleep(2 * PRESENCE_SECONDS)
+    (_, told) = node.presence()
+    assert told["news"] == [["chat.a", "ana", True]]
+    assert "data" not in told

@@ -165,6 +165,28 @@ def test_a_write_that_fails_is_looked_for_among_those_that_were_written_to_with_
     assert Counting.looks == 20 + 20 * 2, "to write, and for each failure those of one slice"
 
 
+def test_nothing_is_kept_of_the_last_reader_whose_connection_failed() -> None:
+    house = House()
+    wire, subscriber, _ = house.watch("chat.>")
+
+    def fail(data: bytes) -> None:
+        raise LookupError(data)
+
+    wire.full = True
+    house.come("chat.a", "ana")
+    house.flush()
+    wire.full = False
+    wire.write = fail  # type: ignore[method-assign]
+    house.counts.drained(subscriber)
+    house.flush()
+    assert house.failed == [subscriber]
+    house.counts.discard(subscriber)
+    assert not house.counts._counted
+    house.woken = 0
+    house.come("chat.a", "bob")
+    assert house.woken == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_number_is_that_of_the_roster_whatever_comes_and_goes(
     seed: int, monkeypatch: pytest.MonkeyPatch

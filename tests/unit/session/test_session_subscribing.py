@@ -134,6 +134,16 @@ def test_a_hub_about_to_stop_refuses_subscriptions() -> None:
     assert client.refused(type="subscribe", channel="chat")["code"] == "shutting_down"
 
 
+def test_nothing_is_kept_of_a_subscription_that_the_hub_refuses() -> None:
+    client = Client()
+    client.node.refusal = ShuttingDown("soon")
+    client.refused(type="subscribe", channel="chat.a")
+    client.node.refusal = None
+    assert client.refused(type="unsubscribe", channel="chat.a")["code"] == "not_subscribed"
+    assert client.session.channels == []
+    assert client.send(type="subscribe", channel="chat.a")[0]["type"] == "subscribed"
+
+
 def test_transports_subscribe_without_a_message_and_get_errors_raised() -> None:
     client = Client()
     client.session.subscribe(Subscribe(type="subscribe", channel="chat", member="ana"), Last(5))

@@ -188,3 +188,21 @@ def test_each_part_begins_at_the_positions_of_its_channels() -> None:
 )
 def test_patterns_are_recognized(query: bytes, channel: str | None, *, expected: bool) -> None:
     assert names_pattern(query, channel) == expected
+
+
+def test_each_subscription_has_what_the_query_string_asks_for() -> None:
+    count = PatternQuery(b"channel=logs.%3E&channel=chat.a&presence=count&where=data.n%3E1")
+    assert [command.channel for command in count._commands] == ["logs.>", "chat.a"]
+    assert {(each.presence, each.member, each.where) for each in count._commands} == {
+        ("count", None, "data.n>1")
+    }
+    member = PatternQuery(b"presence=true&member=ana&member_data=%7B%22x%22:1%7D", "chat.*")
+    (command,) = member._commands
+    assert (command.presence, command.member_id, command.member_data) == (True, "ana", {"x": 1})
+
+
+def test_a_pattern_in_the_path_is_the_only_channel() -> None:
+    query = PatternQuery(b"since=-5", "logs.>")
+    assert query.channels == ["logs.>"]
+    with pytest.raises(InvalidRequest, match="unknown query parameter 'channel'"):
+        PatternQuery(b"channel=chat.a", "logs.>")
