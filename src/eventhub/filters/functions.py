@@ -177,7 +177,7 @@ def _duration(run: Run, value: Any) -> timedelta:
     if type(value) is timedelta:
         return value
     if type(value) is str and len(value) <= NUMBER_LENGTH:
-        text = value.lstrip("+-") if value[:1] in ("+", "-") else value
+        text = value[1:] if value[:1] in ("+", "-") else value
         parts = _PART.findall(text)
         if parts and "".join(map("".join, parts)) == text:
             seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
