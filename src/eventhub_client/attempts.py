@@ -31,7 +31,7 @@ class Attempts:
     def __init__(self, rules: Rules, timeout: float) -> None:
         self._rules = rules
         self._end = rules.clock() + timeout
-        self._backoff = Backoff(rules.random)
+        self._backoff = Backoff(rules.clock, rules.random)
 
     def run(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
@@ -51,10 +51,15 @@ class Attempts:
                 renewed = True
                 yield RenewToken()
                 continue
-            delay = self._backoff.delay(problem.retry_after) if problem.is_temporary else None
+            delay = self._delay(problem) if problem.is_temporary else None
             if delay is None or self._rules.clock() + delay >= self._end:
                 return reply if isinstance(reply, Answer) and has_results(reply) else problem
             yield Wait(delay)
+
+    def _delay(self, problem: Problem) -> float:
+        if problem.status == 429:
+            return self._backoff.delay(problem.retry_after)
+        return self._backoff.delay(least=problem.retry_after)
 
 
 def problem_of(reply: Reply) -> Problem | None:

@@ -43,8 +43,6 @@ from eventhub_client.steps import (
 
 FIRST_HEARTBEAT = 25.0
 """Seconds, until `hello` says it."""
-STEADY_SECONDS = 30.0
-"""A connection that has lasted so long begins the delays again."""
 FATAL_CODES = {1002, 1003, 1007, 1008, 1009, 1010}
 FRESH_TOKENS = 3
 """New tokens in a row that may be refused as expired, before the error is raised."""
@@ -68,7 +66,8 @@ class Follower:
         self._wants_signals = subscription.signals
         self._wants_members = subscription.presence is not False
         self._clock = clock
-        self._backoff = Backoff(random)
+        self._backoff = Backoff(clock, random)
+        self._opened_at = 0.0
         self._expired_tokens = 0
         self._heartbeat = FIRST_HEARTBEAT
         self._leaving: set[str] = set()
@@ -81,46 +80,49 @@ class Follower:
         while True:
             reply = yield Connect()
             if isinstance(reply, Connected):
-                begin = self._clock()
+                self._opened_at = self._clock()
                 delay = yield from self._connection()
                 yield Close()
-                if self._clock() - begin >= STEADY_SECONDS:
-                    self._backoff.reset()
             else:
-                delay = self._refused(reply)
-            yield Wait(self._backoff.delay(delay))
+                delay = self._backoff.delay(least=self._refused(reply))
+            yield Wait(delay)
 
-    def _connection(self) -> Generator[FollowStep, Reply, float | None]:
-        """One connection. The delay that the server asks for, if it does."""
+    def _connection(self) -> Generator[FollowStep, Reply, float]:
+        """One connection. The seconds until the next one."""
         self._heartbeat, has_asked = FIRST_HEARTBEAT, False
         self._leaving, self._repeat_update = set(), None
         while True:
             reply = yield Receive(self._patience())
             if isinstance(reply, Closed):
-                return self._closed(reply)
+                self._closed(reply)
+                return self._ended()
             if isinstance(reply, Silence):
                 if self._repeat_update is not None:
                     yield self._update()
                     continue
                 if has_asked:
-                    return None
+                    return self._ended()
                 has_asked = True
                 yield Send(({"type": "ping"},))
                 continue
             assert isinstance(reply, Received)
             has_asked, message = False, reply.message
             if message.get("type") == "goodbye":
-                return float(message["reconnect_in"])
+                return self._ended(told=float(message["reconnect_in"]))
             if message.get("type") == "error":
                 ended, delay = self._error(message)
                 if ended:
-                    return delay
+                    return self._ended(least=delay)
             elif self._is_repeated(message):
                 continue
             elif message.get("channel") not in self._leaving:
                 yield from self._message(message)
             elif message.get("type") == "unsubscribed":
                 self._leaving.discard(message["channel"])
+
+    def _ended(self, told: float | None = None, *, least: float | None = None) -> float:
+        self._backoff.lasted(self._clock() - self._opened_at)
+        return self._backoff.delay(told, least=least)
 
     def _is_repeated(self, message: Message) -> bool:
         position = message.get("id") if message.get("type") == "event" else message.get("position")
@@ -224,7 +226,7 @@ class Follower:
             self._raise_unless_renewable(problem)
         return reply.retry_after
 
-    def _closed(self, closed: Closed) -> float | None:
+    def _closed(self, closed: Closed) -> None:
         code = closed.code
         if code is not None and (code in FATAL_CODES or 4400 <= code < 4500):
             status = code - 4000 if code >= 4000 else 400
@@ -232,7 +234,6 @@ class Follower:
             problem = Problem(name, f"the connection was closed with {code}", status)
             if not problem.is_temporary:
                 self._raise_unless_renewable(problem)
-        return None
 
     def _raise_unless_renewable(self, problem: Problem) -> None:
         self._expired_tokens += 1

@@ -31,7 +31,7 @@ class Loading:
         self._load = load
         self._model = model
         self._where = where
-        self._backoff = Backoff(client.rules.random)
+        self._backoff = Backoff(client.rules.clock, client.rules.random)
         self._following: Following | None = None
 
     async def next(self) -> Loaded[Any] | Event[Any] | Deletion:

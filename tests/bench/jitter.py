@@ -43,9 +43,11 @@ class Jitter:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`delivered` is a share, `p50` and `p99` are milliseconds of the messages that were missed at
-    first and came later; None if none came.
+    first and came later; None if none came. `over_http`: clients that took the server's network for
+    one that refuses WebSockets.
     """
 
+    over_http: int
     delivered: float
     doubled: int
     disorder: int

@@ -22,6 +22,11 @@ const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 
 /** One client: what it got, and a network of its own that can be cut. */
 class Client {
+  static #names = new Map();
+
+  /** Where it finds the server: the name says whose request it is. */
+  name = `client-${Client.#names.size}.test:${port}`;
+  overHttp = false;
   got = new Map();
   doubled = 0;
   disorder = 0;
@@ -29,13 +34,23 @@ class Client {
   upAt = 0;
   sockets = new Set();
   replayed = [];
+  #cut = new AbortController();
+
+  constructor() {
+    Client.#names.set(this.name, this);
+  }
+
+  /** In place of `fetch`, which nothing tells the client. */
+  static fetch(url, options = {}) {
+    return Client.#names.get(new URL(url).host).#fetch(url, options);
+  }
 
   /** A WebSocket over this client's network. */
   get Socket() {
     const client = this;
     return class extends WebSocket {
       constructor(url, protocols, options) {
-        super(client.down ? NOWHERE : url, protocols ?? [], options);
+        super(client.down ? NOWHERE : url.replace(client.name, ADDRESS), protocols ?? [], options);
         client.sockets.add(this);
         this.on("open", () => (client.upAt = Date.now()));
         this.on("close", () => client.sockets.delete(this));
@@ -58,17 +73,29 @@ class Client {
     this.down = true;
     this.onCut?.();
     for (const socket of this.sockets) socket.terminate();
+    this.#cut.abort();
     await sleep(cut);
+    this.#cut = new AbortController();
     this.down = false;
     this.onHeal?.();
   }
+
+  async #fetch(url, options) {
+    const signals = [this.#cut.signal, options.signal].filter(Boolean);
+    const signal = AbortSignal.any(signals);
+    return realFetch(url.replace(this.name, ADDRESS), { ...options, signal });
+  }
 }
+
+const realFetch = globalThis.fetch;
+globalThis.fetch = Client.fetch;
 
 /** For each kind: connects a client, and resolves when it is subscribed. */
 const connect = {
   eventhub: (client) =>
     new Promise((resolve) => {
-      const hub = new EventHub(`http://${ADDRESS}`, { WebSocket: client.Socket });
+      const onStatus = ({ transport }) => (client.overHttp ||= transport === "sse");
+      const hub = new EventHub(`http://${client.name}`, { WebSocket: client.Socket, onStatus });
       const onEvent = ({ data }) => client.take(data);
       hub.subscribe("bench.jitter", { onEvent, onSubscribed: resolve });
       client.close = () => hub.close();
@@ -166,6 +193,7 @@ while (!hasAll() && Date.now() - lastAt < quiet) await sleep(100);
 const replayed = all.flatMap((client) => client.replayed).sort((one, other) => one - other);
 const sum = (value) => all.reduce((total, client) => total + value(client), 0);
 const report = {
+  over_http: sum((client) => client.overHttp),
   delivered: sum((client) => client.got.size) / (clients * messages),
   doubled: sum((client) => client.doubled),
   disorder: sum((client) => client.disorder),

@@ -176,4 +176,4 @@ function inTime(steps) {
   return Promise.race([steps(), new Promise(late)]);
 }
 
-Object.assign(globalThis, { inTime, start, accept, asked, event, outcome });
+Object.assign(globalThis, { FakeClock, FakeSocket, inTime, start, accept, asked, event, outcome });

@@ -121,6 +121,7 @@ MAX_AGE = """
     const sent = () => socket().sent.map(({ data }) => data);
     const again = () => {
         clock.advance(60);
+        while (hub.status.state !== "connecting") clock.advance(1);
         socket().hello();
     };
 """

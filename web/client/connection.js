@@ -16,7 +16,7 @@
 
 // The same connection would be closed again: protocol errors, a message that no endpoint accepts,
 // a missing extension (RFC 6455, section 7.4.1).
-const FINAL_CLOSE_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+const FINAL_CLOSE_CODES = [1002, 1003, 1007, 1008, 1009, 1010];
 const MAX_DELAY_SECONDS = 3_600;
 
 /** Milliseconds until a WebSocket is tried again after it was replaced. */
@@ -27,13 +27,11 @@ const isRefusal = (closeCode) => closeCode >= 4400 && closeCode < 4500;
 /** Whether to reconnect after a close with this code. */
 export function mayReconnect(closeCode) {
   if (isRefusal(closeCode)) return closeCode === 4408 || closeCode === 4429;
-  return !FINAL_CLOSE_CODES.has(closeCode);
+  return !FINAL_CLOSE_CODES.includes(closeCode);
 }
 
-/** Full jitter, in seconds: a random part of `base` doubled per attempt, at most `cap`. */
-export function backoff(attempt, { base, cap }, random) {
-  return random() * Math.min(cap, base * 2 ** attempt);
-}
+/** The longest wait, after so many seconds without a connection. The wait is a random part of it. */
+export const longestWait = (away, { base, cap }) => Math.min(cap, Math.max(base, away));
 
 export class Connection {
   #url;
@@ -42,14 +40,14 @@ export class Connection {
   #socket = null;
   #preparing = null;
   #timer = null;
-  #attempt = 0;
+  #lostAt = null; // when the absence began
+  #longest = 0; // wait, in seconds
   #openedAt = null;
   #lastMessageAt = 0;
   #pingSentAt = null;
-  #requestedDelay = null;
   #lastError = { code: "", message: "" };
   #failed = 0; // attempts in a row without a hello
-  #replaced = null; // { Socket, at, reason } in place of WebSockets
+  #replaced = null; // { Socket, at, told } in place of WebSockets
 
   /**
    * `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds).
@@ -96,11 +94,11 @@ export class Connection {
     this.#setStatus({ state: "offline", reason: "the page is frozen" });
   }
 
-  /** WebSockets cannot be opened: connects with one of these in their place. */
-  replace(Socket, reason) {
+  /** WebSockets cannot be opened: connects with one of these, which its status tells. */
+  replace(Socket, told) {
     const { state } = this.status;
     if (this.#replaced || state === "open" || state === "stopped") return;
-    this.#replaced = { Socket, at: this.#options.clock.now(), reason };
+    this.#replaced = { Socket, at: this.#options.clock.now(), told };
     this.restart();
   }
 
@@ -123,7 +121,6 @@ export class Connection {
   }
 
   #start() {
-    this.#requestedDelay = null;
     this.#lastError = { code: "", message: "" };
     const { connect } = this.#options.timing;
     this.#setTimer(connect, () => this.#reconnectLater(`no answer in ${connect / 1000} seconds`));
@@ -140,31 +137,26 @@ export class Connection {
   #openSocket() {
     const { WebSocket, clock } = this.#options;
     if (this.#replaced && clock.now() - this.#replaced.at > REPLACED) this.#replaced = null;
-    this.#socket = new (this.#replaced?.Socket ?? WebSocket)(this.#url);
-    this.#socket.onerror = () => {}; // `ws` throws otherwise; a close follows every error
-    this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
-    this.#socket.onclose = (event) => this.#onClose(event.code, event.reason);
+    const socket = (this.#socket = new (this.#replaced?.Socket ?? WebSocket)(this.#url));
+    socket.onerror = () => {}; // `ws` throws otherwise; a close follows every error
+    socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
+    socket.onclose = (event) => this.#onClose(event.code, event.reason);
   }
 
   #receive(message) {
     this.#lastMessageAt = this.#options.clock.now();
     if (message.type === "hello") return this.#onHello(message);
     if (message.type === "pong") return;
-    if (message.type === "goodbye") {
-      this.#requestedDelay = message.reconnect_in;
-      this.#lastError = message;
-      return;
-    }
-    if (message.type === "error" && message.ref == null) this.#lastError = message;
-    this.#on.message(message);
+    const isGoodbye = message.type === "goodbye";
+    if (isGoodbye || (message.type === "error" && message.ref == null)) this.#lastError = message;
+    if (!isGoodbye) this.#on.message(message);
   }
 
   #onHello(hello) {
     this.#openedAt = this.#lastMessageAt;
     this.#watchSilence();
     this.#failed = 0;
-    const reason = this.#replaced?.reason;
-    this.#setStatus({ state: "open", ...(reason && { transport: "sse", reason }) });
+    this.#setStatus({ state: "open", ...this.#replaced?.told });
     this.#on.open(hello);
   }
 
@@ -179,16 +171,11 @@ export class Connection {
 
   #reconnectLater(reason) {
     if (this.#socket && this.#openedAt === null && !this.#lastError.code) this.#failed += 1;
-    const blocked = this.#failed > 0 && this.#failed % 2 === 0 && !this.#replaced;
+    const blocked = this.#failed && this.#failed % 2 === 0 && !this.#replaced;
     this.#discard();
     const { clock, online } = this.#options;
-    // Only a connection that lasted longer than the longest wait before it resets the backoff: a
-    // server may accept and close at once.
-    const wait = backoff(this.#attempt, this.#options.backoff, () => 500);
-    if (this.#openedAt !== null && clock.now() - this.#openedAt > wait) this.#attempt = 0;
+    const seconds = this.#delay(clock.now());
     this.#openedAt = null;
-    const seconds = this.#delay();
-    this.#attempt += 1;
     this.#setTimer(seconds * 1000, () => this.#reconnect());
     const { code } = this.#lastError;
     if (online()) this.#setStatus({ state: "waiting", seconds, reason, ...(code && { code }) });
@@ -196,18 +183,24 @@ export class Connection {
     if (blocked) this.#on.blocked().catch(() => {}); // its module may not come either
   }
 
-  /** Seconds: what the server asked for in its goodbye, otherwise the backoff. */
-  #delay() {
-    const asked = this.#requestedDelay;
-    if (Number.isFinite(asked)) return Math.min(Math.max(asked, 0), MAX_DELAY_SECONDS);
-    return backoff(this.#attempt, this.#options.backoff, this.#options.random);
+  /** Seconds: as a goodbye says, which is for this client alone; otherwise at random. */
+  #delay(now) {
+    // A server may accept and close at once: such a connection does not end the absence.
+    const lasted = this.#openedAt !== null && now - this.#openedAt > this.#longest * 1000;
+    if (lasted) this.#lostAt = null;
+    this.#lostAt ??= now;
+    const { backoff, random } = this.#options;
+    this.#longest = longestWait((now - this.#lostAt) / 1000, backoff);
+    const { reconnect_in: told, retry_after: least } = this.#lastError;
+    const seconds = Number.isFinite(told) ? told : (least || 0) + random() * this.#longest;
+    return Math.min(Math.max(seconds, 0), MAX_DELAY_SECONDS);
   }
 
   #reconnect() {
     if (this.status.state !== "offline") return this.connect();
     this.#discard();
     if (!this.#options.online()) return this.#start();
-    this.#attempt = 0;
+    this.#lostAt = null;
     this.connect();
   }
 
@@ -234,10 +227,10 @@ export class Connection {
   #discard() {
     this.#options.clock.clearTimeout(this.#timer);
     this.#preparing = null;
-    if (this.#socket === null) return;
-    this.#socket.onmessage = null;
-    this.#socket.onclose = null;
-    this.#socket.close();
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.onmessage = socket.onclose = null;
+    socket.close();
     this.#socket = null;
   }
 

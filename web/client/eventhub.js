@@ -5,7 +5,7 @@
 
 import { socketAddress } from "./address.js";
 import { Channels } from "./channels.js";
-import { Connection, backoff } from "./connection.js";
+import { Connection, longestWait } from "./connection.js";
 import { EventHubError } from "./errors.js";
 import { DEFAULTS } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
@@ -224,7 +224,7 @@ export class EventHub extends EventTarget {
     this.dispatchEvent(new Event("status"));
   }
 
-  #onError({ ref, code, message, details, id }) {
+  #onError({ ref, code, message, details, id, retry_after: least = 0 }) {
     // The connection is about to close. The next one sends the publish again.
     if (code === "shutting_down" && this.#publishes.has(ref)) return;
     const error = new EventHubError(code, message, details, id);
@@ -233,8 +233,8 @@ export class EventHub extends EventTarget {
     const channel = this.#channels.find(ref);
     if (!channel) return;
     if (!error.passing) return this.#channels.end(channel.name, error);
-    const seconds = backoff(channel.attempt, this.#options.backoff, this.#options.random);
-    channel.attempt += 1;
+    const { backoff, random } = this.#options;
+    const seconds = least + random() * longestWait(2 ** channel.attempt++, backoff);
     // A new connection has subscribed again already.
     this.#later(seconds * 1000, () => this.#channels.retry(channel));
     channel.fail(error);

@@ -19,5 +19,5 @@ export async function fallBack(url, connection, { WebSocket, timing }) {
   socket.close();
   if (heard) return;
   const { SseSocket } = await import("./sse.js");
-  connection.replace(SseSocket, REASON);
+  connection.replace(SseSocket, { transport: "sse", reason: REASON });
 }

@@ -235,7 +235,7 @@ export class SseSocket {
   /** One of several channels may be the cause. */
   async #onRefused(group, error) {
     if (error.status === 429 || error.status >= 500) {
-      this.#say({ type: "goodbye", ...error, reconnect_in: error.retry_after });
+      this.#say({ type: "goodbye", ...error });
       return this.#end(1013);
     }
     const alone = group.length === 1;

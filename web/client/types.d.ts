@@ -152,8 +152,8 @@ export interface Options {
   storage?: CursorStorage | null;
   /** For runtimes without a WebSocket of their own, such as Node 20: that of the package `ws`. */
   WebSocket?: new (url: string) => unknown;
-  /** Seconds. */
+  /** Seconds: the bound of the first waits, and of all. A wait is a random part of the time away. */
   backoff?: { base: number; cap: number };
-  /** Milliseconds: to connect, silence before a ping, to answer it, until backoff is reset. */
+  /** Milliseconds: to connect, silence before a ping, to answer it. */
   timing?: { connect: number; ping: number; pong: number };
 }

@@ -42,7 +42,10 @@ def answered(
 
 
 def until_starved(
-    steps: Generator[Step, Reply, Any], replies: Iterable[Reply], asks: tuple[type, ...]
+    steps: Generator[Step, Reply, Any],
+    replies: Iterable[Reply],
+    asks: tuple[type, ...],
+    clock: Time | None = None,
 ) -> list[Step]:
     """The steps until one that `asks` finds no reply left. Other steps are answered with None."""
     left, taken = list(replies), list[Step]()
@@ -50,6 +53,8 @@ def until_starved(
     while True:
         step = steps.send(reply)
         taken.append(step)
+        if clock is not None:
+            clock.pass_with(step)
         if isinstance(step, asks):
             if not left:
                 return taken

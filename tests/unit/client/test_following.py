@@ -3,7 +3,7 @@
 import pytest
 
 from eventhub_client.errors import Forbidden, Refused, Unauthorized, UnknownChannel
-from eventhub_client.following import STEADY_SECONDS, Follower
+from eventhub_client.following import Follower
 from eventhub_client.positions import Subscription
 from eventhub_client.steps import (
     Answer,
@@ -37,8 +37,9 @@ def follow(
     clock: Time | None = None,
 ) -> list[FollowStep]:
     subscription = Subscription(("a.b",), since, positions or {}, renewable=renewable)
-    follower = Follower(subscription, clock or Time(), lambda: 0.5)
-    return until_starved(follower.steps(), replies, ASKS)
+    clock = clock or Time()
+    follower = Follower(subscription, clock, lambda: 0.5)
+    return until_starved(follower.steps(), replies, ASKS, clock)
 
 
 def sent(steps: list[FollowStep]) -> list[Message]:
@@ -154,29 +155,38 @@ def test_a_handshake_that_is_refused_for_good_is_raised_and_a_temporary_one_is_n
     with pytest.raises(Forbidden, match="forbidden: no grant"):
         follow(Answer(403, {"code": "forbidden", "detail": "no grant"}))
     steps = follow(Answer(503, {"code": "node_full"}, 7.0), Unreachable("refused"))
-    assert waits(steps) == [7.0, 1.0]
+    assert waits(steps) == [7.5, 3.75]
 
 
-def test_delays_grow_at_random_up_to_half_a_minute_and_obey_the_server() -> None:
-    down = [Unreachable("refused")] * 8
-    assert waits(follow(*down)) == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+def test_waits_grow_with_the_time_without_a_connection() -> None:
+    assert waits(follow(*[Unreachable("refused")] * 5)) == [0.5, 0.5, 0.5, 0.75, 1.125]
+
+
+def test_a_goodbye_says_when_to_come_back_and_an_error_adds_to_the_wait() -> None:
     goodbye = Received({"type": "goodbye", "reconnect_in": 0.25})
     assert waits(follow(*connected(), goodbye)) == [0.25]
+    error = Received({"type": "error", "code": "broker_unavailable", "ref": 0, "retry_after": 2.0})
+    assert waits(follow(*connected(), error)) == [2.5]
 
 
-@pytest.mark.parametrize(("lasted", "delay"), [(STEADY_SECONDS, 0.5), (STEADY_SECONDS - 1, 2.0)])
-def test_delays_begin_again_after_a_connection_that_lasted(lasted: float, delay: float) -> None:
+@pytest.mark.parametrize(("lasted", "delay"), [(8.0, 10.0), (8.25, 0.5)])
+def test_only_a_connection_that_lasts_longer_than_the_longest_wait_before_it_counts(
+    lasted: float, delay: float
+) -> None:
     clock, waited = Time(), list[float]()
     steps = Follower(Subscription(("a.b",), "latest", {}), clock, lambda: 0.5).steps()
-    replies = iter([Unreachable("refused"), Unreachable("refused"), *connected(), Closed()])
+    goodbye = Received({"type": "goodbye", "reconnect_in": 8.0})
+    down = Unreachable("refused")
+    replies = iter([*connected(), goodbye, down, *connected(), Closed(), down])
     step = next(steps)
     while len(waited) < 3:
         if isinstance(step, Wait):
             waited.append(step.seconds)
+        clock.pass_with(step)
         reply = next(replies) if isinstance(step, ASKS) else None
         clock.now += lasted if isinstance(reply, Closed) else 0
         step = steps.send(reply)
-    assert waited == [0.5, 1.0, delay]
+    assert waited == [8.0, 4.0, delay]
 
 
 def test_silence_for_a_heartbeat_asks_and_a_second_one_reconnects() -> None:
