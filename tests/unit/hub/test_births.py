@@ -124,8 +124,7 @@ def test_a_birth_that_this_node_cannot_serve_is_no_fault(channel: str) -> None:
     async def scenario(node: Node) -> None:
         reader = Reader(node, ">")
         await until(lambda: reader.ready)
-        node.hub.patterns._is_covered = lambda channel: True  # type: ignore[method-assign]
-        node.hub.patterns.born(channel)
+        node.hub.patterns._cover(channel, Birth.CERTAIN)
         assert not node.metrics.faults.counts
         assert not list(node.hub.feeds)
 
