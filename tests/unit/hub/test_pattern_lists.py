@@ -76,7 +76,9 @@ def test_a_pattern_takes_the_feeds_that_are_there_and_fit() -> None:
     async def scenario(node: Node) -> None:
         node.subscribe("drop.a")
         node.subscribe("latest.a")
+        Lists(node)
         Reader(node, "drop.*")
+        await turns()
         assert list(audience_of(node).feeds) == ["drop.a"]
 
     run_for_minutes(scenario)
