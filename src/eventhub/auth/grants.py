@@ -78,14 +78,12 @@ def _covers(trie: Trie, channel: str) -> bool:
     for token in channel.split("."):
         if token == BELOW:
             return _cover_all_below(nodes)
-        following: list[Trie] = []
-        for candidate in nodes:
-            if BELOW in candidate:
-                return True
-            if (node := candidate.get(token)) is not None:
-                following.append(node)
-            if (node := candidate.get("*")) is not None:
-                following.append(node)
+        if any(BELOW in candidate for candidate in nodes):
+            return True
+        fitting = {token, "*"}  # one, if the token is `*`: else each would double the work
+        following = [
+            candidate[each] for candidate in nodes for each in fitting if each in candidate
+        ]
         if not following:
             return False
         nodes = following

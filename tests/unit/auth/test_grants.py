@@ -145,3 +145,11 @@ def test_the_actions_have_the_names_that_tokens_and_settings_use() -> None:
 def test_what_marks_the_end_of_a_pattern_is_part_of_no_channel() -> None:
     with pytest.raises(ValueError, match="expected a channel pattern"):
         check_pattern(END)
+
+
+def test_a_pattern_of_many_parts_is_checked_in_no_time() -> None:
+    """Each part would otherwise double the work, which would last for ever here."""
+    long = ".".join("*" * (PATTERN_LENGTH // 2))
+    grants = Grants({Action.SUBSCRIBE: [long]})
+    assert grants.allow(Action.SUBSCRIBE, long)
+    assert not grants.allow(Action.SUBSCRIBE, f"{long[:-2]}.>")

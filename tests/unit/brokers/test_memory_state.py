@@ -105,3 +105,62 @@ def test_half_of_an_odd_number_of_keys_leaves() -> None:
     state = filled(StateRetention(latest=True), *"abc")
     state.shrink()
     assert keys(state, 3) == ["c"]
+
+
+def test_a_page_ends_with_its_size_and_the_next_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_state, "PAGE_BYTES", 2)
+    state, end = filled(StateRetention(), *"abc"), Position("e", 3)
+    first = state.page(State(), end, 10)
+    assert [each.offset for each in first.events] == [1, 2]
+    assert (first.start.offset, first.reached, first.following) == (
+        0,
+        Position("e", 2),
+        State(Position("e", 2), 3),
+    )
+    assert first.following is not None
+    second = state.page(first.following, end, 10)
+    assert [each.offset for each in second.events] == [3]
+    assert (second.start.offset, second.reached) == (2, end)
+    assert second.following is not None
+    last = state.page(second.following, end, 10)
+    assert (last.start, last.events, last.reached) == (end, [], end)
+
+
+def test_deletions_from_before_a_reader_began_are_in_none_of_its_pages() -> None:
+    state = filled(StateRetention(), *"abc")
+    state.add(event(4, "a", deleted=True))
+    first = state.page(State(), Position("e", 4), 1)
+    state.add(event(5, "b", deleted=True))
+    assert first.following is not None
+    rest = state.page(first.following, Position("e", 5), 10)
+    assert [each.offset for each in (*first.events, *rest.events)] == [2, 3, 5]
+
+
+def test_without_latest_keys_have_no_bound_of_their_own() -> None:
+    assert keys(filled(StateRetention(keys=2), *"abcd"), 4) == ["a", "b", "c", "d"]
+
+
+def test_what_is_left_is_found_after_replaced_entries_were_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_state, "SPARE", 2)
+    state = filled(StateRetention(latest=True, keys=2), *"abcdefghij")
+    assert keys(state, 10) == ["i", "j"]
+    state.add(event(11, "k"))
+    assert keys(state, 11) == ["j", "k"]
+
+
+def test_what_was_forgotten_stays_so_when_an_older_deletion_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_state, "DELETIONS", 1)
+    state = MemoryState(StateRetention(latest=True, keys=1), 0, Ledger())
+    state.add(event(1, "a"))
+    state.add(event(2, "x", deleted=True))
+    state.add(event(3, "a"))
+    state.add(event(4, "b"))
+    assert state.forgotten == 3
+    state.add(event(5, "y", deleted=True))
+    assert (state.forgotten, keys(state, 5)) == (3, ["b"])

@@ -1,5 +1,8 @@
 """continuity.py: what follows, what is a duplicate, what the recent events cover."""
 
+import pytest
+
+from eventhub.delivery import recent
 from eventhub.delivery.continuity import Continuity
 from eventhub.events.event import Event, HistoryPage, Position
 
@@ -46,6 +49,42 @@ def test_an_opening_after_a_gap_does_not_say_where_the_log_ends() -> None:
     log.end()
     log.open(at(3))
     assert (log.head, log.delivered) == (None, at(3))
+
+
+def test_delivery_may_begin_before_the_announcements() -> None:
+    log = Continuity()
+    log.open(at(3), at(1))
+    assert (log.head, log.delivered, log.generation) == (at(3), at(1), 0)
+    assert not log.is_settled
+    assert not log.covers(at(1)), "history is read"
+
+
+def test_announcements_before_an_opening_are_kept_if_none_of_the_new_ones_is_missing() -> None:
+    for begin in (at(1), None):
+        for announced, head in ((5, at(5)), (3, at(3)), (2, None if begin else at(2))):
+            log = Continuity()
+            log.restart(event(announced))
+            log.open(at(3), begin)
+            assert (log.head, log.delivered) == (head, begin or at(3))
+            assert log.generation == (1 if head else 2)
+
+
+def test_dropping_recent_events_begins_a_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "RECENT_EVENTS", 2)
+    log = opened(3)
+    for offset in (4, 5):
+        log.remember(event(offset))
+    assert log.generation == 0
+    log.remember(event(6))
+    assert log.generation == 1
+
+
+def test_a_head_reaches_only_positions_of_its_log() -> None:
+    log = opened(3)
+    assert [log.reaches(at(offset)) for offset in (2, 3, 4)] == [True, True, False]
+    assert not log.reaches(at(2, epoch="f"))
+    log.end()
+    assert not log.reaches(at(2))
 
 
 def test_only_a_page_of_this_generation_says_where_the_log_ends() -> None:

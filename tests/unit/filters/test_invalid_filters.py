@@ -61,6 +61,8 @@ INVALID = [
     (r"'\U00110000' == ''", 1, r"\U00110000 is no character"),
     ("(" * 60 + "1" + ")" * 60, DEPTH + 1, f"nested more than {DEPTH} levels deep"),
     ("data" + ".a" * 60, 5 + 2 * DEPTH - 1, f"nested more than {DEPTH} levels deep"),
+    ("(true)||" * 60 + "(" * 60, 480 + DEPTH + 1, f"nested more than {DEPTH} levels deep"),
+    (f"data{'.a' * (DEPTH - 1)} || true", 4 + 2 * DEPTH, f"nested more than {DEPTH} levels deep"),
     ("1" + "+1" * 60, 2 * DEPTH, f"nested more than {DEPTH} levels deep"),
     ("msg{a: 1}", 4, "expected an operator or the end, found '{'"),
 ]

@@ -93,6 +93,7 @@ def test_a_longer_ref_is_not_repeated() -> None:
     [
         ({}, "/data"),
         ({"data": 1, "deleted": "k"}, "/deleted"),
+        ({"data": None, "deleted": "k"}, "/deleted"),
         ({"relation": "delete", "data": 1}, "/data"),
         ({"relation": "delete", "deleted": "k"}, "/deleted"),
     ],
@@ -103,7 +104,13 @@ def test_an_event_has_data_or_a_key_to_delete(fields: dict[str, Any], pointer: s
 
 @pytest.mark.parametrize(
     "fields",
-    [{"data": None}, {"deleted": "k"}, {"relation": "delete"}, {"relation": "edit", "data": 1}],
+    [
+        {"data": None},
+        {"deleted": "k"},
+        {"relation": "delete"},
+        {"relation": "edit", "data": 1},
+        {"relation": "delete", "data": None, "deleted": None},
+    ],
 )
 def test_an_event_with_one_of_them_is_complete(fields: dict[str, Any]) -> None:
     assert content_details(fields) == []

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from eventhub.brokers.sqlite import states
+from eventhub.brokers.sqlite.history import SqliteHistory
 from eventhub.brokers.sqlite.logs import SqliteLog
+from eventhub.brokers.sqlite.pages import HistoryQuery
 from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.events.channel_types import Retention, StateRetention
-from eventhub.events.event import DELETED, KEY, NewEvent
+from eventhub.events.event import DELETED, KEY, NewEvent, State
+from eventhub.events.keys import key_of
 
 NOW = 1_795_000_000_000
 AGE = 1000
@@ -109,6 +112,12 @@ def test_a_key_without_latest_leaves_with_its_event(tmp_path: Path) -> None:
         while store.tidy():
             pass
         assert rows(path) == ["c", "d"]
+        history = SqliteHistory(path, lambda: store.base)
+        kept = Retention(2, None, StateRetention())
+        page = history.read(HistoryQuery("a", State(), 100, kept, NOW))
+        history.close()
+        assert [key_of(each) for each in page.events] == ["c", "d"]
+        assert page.start.offset == 0, "a state begins with nothing"
 
 
 def test_the_state_of_a_channel_that_is_forgotten_goes_with_it(tmp_path: Path) -> None:

@@ -8,13 +8,15 @@ from typing import Any, cast
 
 import pytest
 
-from eventhub.auth.principal import ANYONE, STRANGER
+from eventhub.auth.grants import Action, Grants
+from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind, Principal
 from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
 from eventhub.delivery.pattern_cursor import DEPTH, UnreadableJournal
 from eventhub.delivery.pattern_subscriber import Begins
 from eventhub.errors import (
     AlreadySubscribed,
+    Forbidden,
     InvalidRequest,
     InvalidSince,
     TooManySubscriptions,
@@ -22,8 +24,12 @@ from eventhub.errors import (
 )
 from eventhub.events.event import LATEST, Age, Earliest, Last, Position
 from eventhub.hub.cursor_journals import CursorJournals, ResolvedCursor
+from eventhub.server.streams.pattern_outbox import PatternOutbox
 from eventhub.server.streams.pattern_query import PatternQuery, names_pattern
 from eventhub.server.streams.selection_begin import SelectionBegin
+from eventhub.server.streams.selection_outbox import SelectionOutbox
+from tests.harness.virtual_time import turns
+from tests.unit.server.streams.test_pattern_outbox import Records
 
 TYPES = channel_types(Settings(), Path())
 RECORD = "0123456789ab.3"
@@ -206,3 +212,46 @@ def test_a_pattern_in_the_path_is_the_only_channel() -> None:
     assert query.channels == ["logs.>"]
     with pytest.raises(InvalidRequest, match="unknown query parameter 'channel'"):
         PatternQuery(b"channel=chat.a", "logs.>")
+
+
+def test_the_header_wins_over_the_last_event_id_of_the_query_string() -> None:
+    journals = Journals(ResolvedCursor("", {}, 1))
+    begin(f"channel=logs.>&lastEventId=*{'9' * 12}.3", f"*{RECORD}", journals)
+    assert journals.asked == [(f"*{RECORD}", "Last-Event-ID", "logs.>")]
+
+
+@pytest.mark.parametrize("query", ["channel=chat.a&channel=logs.>", "channel=logs.>"])
+def test_the_outbox_is_for_this_stream(query: str) -> None:
+    async def scenario() -> None:
+        found, told = PatternQuery(query.encode(), None, f"*{RECORD}"), list[str]()
+        journals = Records()
+        begin_here = Journals(UnreadableJournal("gone"))
+        await found.read(TYPES, ANYONE, cast(Any, begin_here))
+        outbox = found.outbox(
+            "ndjson",
+            cast(Any, journals),
+            100,
+            lambda: told.append("full"),
+            lambda: told.append("drained"),
+        )
+        assert isinstance(outbox, SelectionOutbox if len(found.channels) > 1 else PatternOutbox)
+        assert outbox.expired
+        outbox.write_placed(b"x" * 100)
+        assert not outbox.full
+        outbox.write_placed(b"x")
+        assert outbox.full
+        await turns()
+        assert told == ["full"]
+
+    asyncio.run(scenario())
+
+
+def test_a_member_and_presence_need_their_grants() -> None:
+    grants = Grants({Action.SUBSCRIBE: [">"]})
+    ana = Principal(CredentialKind.TOKEN, "ana", grants)
+    types = channel_types(Settings(auth={"keys": []}), Path())
+    for query in (b"presence=count", b"presence=true", b"member=ana"):
+        channel = b"logs.%3E" if query == b"presence=count" else b"chat.a"
+        found = PatternQuery(b"channel=%b&%b" % (channel, query))
+        with pytest.raises(Forbidden, match="presence"):
+            asyncio.run(found.read(types, ana, cast(Any, Journals(AssertionError()))))
