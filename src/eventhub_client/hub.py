@@ -81,6 +81,8 @@ class Hub:
         key: str | None = None,
         if_match: str | None = None,
         if_none_match: bool = False,
+        refers: str | None = None,
+        relation: str | None = None,
         timeout: float = 30.0,
     ) -> Receipt:
         """Publish one event: JSON, a pydantic model or a dataclass.
@@ -88,10 +90,11 @@ class Hub:
         It is repeated until it is answered, at most for `timeout` seconds, and stored once. `key`
         makes several calls one event. With `if_match` it is stored only if this is the id of the
         newest event of its key, with `if_none_match` only if there is none; otherwise Conflict is
-        raised. Raises Refused, or Unavailable after the timeout.
+        raised. `refers` is the id of an event that this one is the `relation` of: an edit, reaction
+        or delete (`data` is None then). Raises Refused, or Unavailable after the timeout.
         """
-        test = expected(if_match, if_none_match=if_none_match)
-        delivery = Delivery(timeout, attributes, key, test)
+        if_match = expected(if_match, if_none_match=if_none_match)
+        delivery = Delivery(timeout, attributes, key, if_match, refers, relation)
         return await self._call(publish_one(channel, data, delivery, self._rules))
 
     async def publish_many(
@@ -103,8 +106,8 @@ class Hub:
         timeout: float = 30.0,
     ) -> list[Outcome]:
         """Publish events in their order. One result for each: its Receipt, or its HubError."""
-        delivery = Delivery(timeout, None, key)
-        return await self._call(publish_many(channel, items, delivery, self._rules))
+        steps = publish_many(channel, items, Delivery(timeout, None, key), self._rules)
+        return await self._call(steps)
 
     def publisher(
         self,
@@ -286,9 +289,8 @@ class Hub:
     ) -> AsyncGenerator[Loaded[Any] | Event[Any] | Deletion, None]:
         """State from a database of your own, as Loaded, then the events from its position.
 
-        `load` is called with the channel's position and returns `Loaded(state, position)`: with
-        this position, or with one that the database has stored beside the state. When events are
-        missing, it is called again, and another Loaded comes.
+        `load` gets the channel's position and returns `Loaded(state, position)`: with this position
+        or one that the database stores. When events are missing, another Loaded comes.
         """
         loading = Loading(self._client, channel, load, model, where)
         try:

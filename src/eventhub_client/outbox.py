@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventhub_client.errors import Refused, Unavailable
 from eventhub_client.items import Receipt
@@ -23,14 +24,23 @@ class Waiting:
 WAITING = Waiting()
 
 
+class Waiter(NamedTuple):
+    """An event that waits."""
+
+    data: object
+    event: Encoded
+    reference: tuple[str, str] | None
+    """What it refers to and its relation. An array has none, so such an event is sent alone."""
+
+
 class Outbox:
     """The queue of a streaming publisher: bounded, in order, one batch under way at a time."""
 
     def __init__(self, bounds: Waiting, on_refused: OnRefused | None) -> None:
         self._bounds = bounds
         self._on_refused = on_refused
-        self._events: deque[tuple[object, Encoded]] = deque()
-        self._under_way: list[tuple[object, Encoded]] = []
+        self._events: deque[Waiter] = deque()
+        self._under_way: list[Waiter] = []
         self._bytes = 0
         self.stored = 0
         self.failure: BaseException | None = None
@@ -52,26 +62,29 @@ class Outbox:
         """Whether nothing is sent any more."""
         return not self._under_way and not self.has_work
 
-    def put(self, data: object) -> None:
+    def put(self, data: object, reference: tuple[str, str] | None = None) -> None:
         """Raises TypeError or ValueError for what JSON lacks."""
         event = Encoded(encode(data))
-        self._events.append((data, event))
+        self._events.append(Waiter(data, event, reference))
         self._bytes += len(event.json)
 
-    def batch(self) -> list[Encoded]:
+    def batch(self) -> list[Waiter]:
         """The next events to be sent."""
         size = 0
         while self._events and len(self._under_way) < BATCH_EVENTS:
-            size += len(self._events[0][1].json) + 1
-            if self._under_way and size > BATCH_BYTES:
+            following = self._events[0]
+            size += len(following.event.json) + 1
+            if self._under_way and (size > BATCH_BYTES or following.reference is not None):
                 break
             self._under_way.append(self._events.popleft())
-        return [event for _, event in self._under_way]
+            if following.reference is not None:
+                break
+        return self._under_way
 
     def settle(self, outcomes: list[Outcome]) -> None:
         """The results of the batch."""
         batch, self._under_way = self._under_way, []
-        for (data, event), outcome in zip(batch, outcomes, strict=True):
+        for (data, event, _), outcome in zip(batch, outcomes, strict=True):
             self._bytes -= len(event.json)
             if isinstance(outcome, Receipt):
                 self.stored += 1

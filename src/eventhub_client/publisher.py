@@ -4,9 +4,9 @@ import uuid
 from types import TracebackType
 
 from eventhub_client.client import Client
-from eventhub_client.outbox import OnRefused, Outbox, Waiting
-from eventhub_client.payloads import Encoded
-from eventhub_client.publishing import Delivery, publish_many
+from eventhub_client.errors import HubError
+from eventhub_client.outbox import OnRefused, Outbox, Waiter, Waiting
+from eventhub_client.publishing import Delivery, Outcome, check_deletion, publish_many, publish_one
 
 
 class Publisher:
@@ -50,18 +50,24 @@ class Publisher:
         """How many events are stored."""
         return self._outbox.stored
 
-    async def send(self, data: object) -> None:
+    async def send(
+        self, data: object, *, refers: str | None = None, relation: str | None = None
+    ) -> None:
         """Put an event behind the others. It waits while there is no room, and not for the server.
 
-        Raises the HubError of an earlier event, and ValueError for what JSON lacks.
+        One that refers to another takes a request of its own. Raises the HubError of an earlier
+        event, and ValueError for what JSON lacks.
         """
+        check_deletion(data, relation)
+        Delivery(self._timeout, refers=refers, relation=relation)  # raises ValueError
+        reference = None if refers is None or relation is None else (refers, relation)
         async with self._changed:
             while not self._outbox.has_room and self._outbox.failure is None:
                 await self._changed.wait()
             self._check()
             if self._is_closed:
                 raise ValueError("received an event after the end; expected it within the context")
-            self._outbox.put(data)
+            self._outbox.put(data, reference)
             if not self._is_working:
                 self._is_working = True
                 self._client.runtime.start(self._work())
@@ -87,12 +93,9 @@ class Publisher:
                 batch = self._outbox.batch()
             await self._send(batch)
 
-    async def _send(self, batch: list[Encoded]) -> None:
-        delivery = Delivery(self._timeout, None, uuid.uuid4().hex)
+    async def _send(self, batch: list[Waiter]) -> None:
         try:
-            outcomes = await self._client.call(
-                publish_many(self._channel, batch, delivery, self._client.rules)
-            )
+            outcomes = await self._outcomes(batch)
             async with self._changed:
                 self._outbox.settle(outcomes)
                 self._changed.notify_all()
@@ -100,3 +103,17 @@ class Publisher:
             async with self._changed:
                 self._outbox.fail(failure)
                 self._changed.notify_all()
+
+    async def _outcomes(self, batch: list[Waiter]) -> list[Outcome]:
+        key, rules = uuid.uuid4().hex, self._client.rules
+        if batch[0].reference is None:
+            delivery = Delivery(self._timeout, None, key)
+            events = [each.event for each in batch]
+            return await self._client.call(publish_many(self._channel, events, delivery, rules))
+        refers, relation = batch[0].reference
+        delivery = Delivery(self._timeout, None, key, refers=refers, relation=relation)
+        data = None if relation == "delete" else batch[0].event
+        try:
+            return [await self._client.call(publish_one(self._channel, data, delivery, rules))]
+        except HubError as refused:
+            return [refused]

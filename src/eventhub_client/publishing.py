@@ -28,6 +28,7 @@ JSON = {"content-type": "application/json"}
 KEY_CHARACTERS = 120
 """The server allows 128; a batch adds its number."""
 ATTRIBUTES = ("source", "subject", "type", "id", "time", "traceparent")
+RELATIONS = (None, "edit", "delete", "reaction")
 Outcome = Receipt | HubError
 
 
@@ -40,6 +41,9 @@ class Delivery:
     key: str | None = None
     if_match: str | None = None
     """The id that the newest event of the key must have, or `none`: there must be no event."""
+    refers: str | None = None
+    """The id of an earlier event, which this one edits, deletes or reacts to."""
+    relation: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout <= LONGEST_TIMEOUT:
@@ -51,6 +55,12 @@ class Delivery:
             object.__setattr__(self, "key", uuid.uuid4().hex)
         _check_header("key", self.key)
         _check_header("if_match", self.if_match)
+        _check_header("refers", self.refers)
+        if (self.refers is None) != (self.relation is None) or self.relation not in RELATIONS:
+            raise ValueError(
+                f"received refers={self.refers!r} and relation={self.relation!r}; expected both or "
+                "none of them, and the relation edit, delete or reaction"
+            )
         for name, value in (self.attributes or {}).items():
             if name not in ATTRIBUTES:
                 raise ValueError(
@@ -79,12 +89,24 @@ def expected(if_match: str | None, *, if_none_match: bool) -> str | None:
     return "none" if if_none_match else if_match
 
 
+def check_deletion(data: object, relation: str | None) -> None:
+    """Raise ValueError for the deletion of an event that has data."""
+    if relation == "delete" and data is not None:
+        raise ValueError("received data with relation='delete'; expected None")
+
+
 def publish_one(
     channel: str, data: object, delivery: Delivery, rules: Rules
 ) -> Generator[CallStep, Reply, Receipt]:
     """Publish one event. Raises HubError."""
-    body, path, headers = encode(data), channel_path(channel), delivery.headers()
+    check_deletion(data, delivery.relation)
+    if delivery.relation == "delete":
+        return (yield from _delete(channel, {"id": delivery.refers}, delivery, rules))
+    body, headers = encode(data), delivery.headers()
+    path = channel_path(channel, refers=delivery.refers, relation=delivery.relation)
     is_array = body.startswith(b"[") and "id" not in (delivery.attributes or {})
+    if is_array and delivery.refers is not None:  # with this header, it is one event
+        headers, is_array = {**headers, "ce-specversion": "1.0"}, False
     if is_array and delivery.if_match is not None:  # the request of an array tests nothing
         path, body = "/v1/events", _item(channel, body, delivery)
     elif is_array:
@@ -103,7 +125,13 @@ def delete_key(
     channel: str, name: str, delivery: Delivery, rules: Rules
 ) -> Generator[CallStep, Reply, Receipt]:
     """Publish the deletion of a key. Raises HubError."""
-    path = channel_path(channel, key=name)
+    return (yield from _delete(channel, {"key": name}, delivery, rules))
+
+
+def _delete(
+    channel: str, what: Mapping[str, Any], delivery: Delivery, rules: Rules
+) -> Generator[CallStep, Reply, Receipt]:
+    path = channel_path(channel, **what)
     answer = yield from Attempts(rules, delivery.timeout).run(
         "DELETE", path, b"", delivery.headers()
     )

@@ -82,11 +82,13 @@ class SyncHub:
         key: str | None = None,
         if_match: str | None = None,
         if_none_match: bool = False,
+        refers: str | None = None,
+        relation: str | None = None,
         timeout: float = 30.0,
     ) -> Receipt:
         """As `Hub.publish`."""
         test = expected(if_match, if_none_match=if_none_match)
-        delivery = Delivery(timeout, attributes, key, test)
+        delivery = Delivery(timeout, attributes, key, test, refers, relation)
         return run(self._call(publish_one(channel, data, delivery, self._rules)))
 
     def publish_many(

@@ -34,10 +34,10 @@ class SyncPublisher:
         """As `Publisher.stored`."""
         return self._publisher.stored
 
-    def send(self, data: object) -> None:
+    def send(self, data: object, *, refers: str | None = None, relation: str | None = None) -> None:
         """As `Publisher.send`."""
         self._check()
-        run(self._publisher.send(data))
+        run(self._publisher.send(data, refers=refers, relation=relation))
 
     def flush(self) -> None:
         """As `Publisher.flush`."""

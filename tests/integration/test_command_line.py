@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from eventhub.auth.keys import hash_key
 from eventhub_client.cli import app
+from eventhub_client.items import Deletion
 from tests.harness.eventhub import EventHubServer
 from tests.harness.eventually import SECONDS
 from tests.integration.commands import LASTING, Follow, Start, home, program, run, stored
@@ -60,6 +61,21 @@ def test_a_precondition_is_tested_by_the_server(served: EventHubServer) -> None:
     assert run(served, *order, "--if-match", first.stdout.strip()).exit_code == 1
 
 
+def test_events_are_edited_and_deleted_and_so_are_keys(served: EventHubServer) -> None:
+    first = run(served, "pub", "logs.edits", "[1]").stdout.strip()
+    edit = run(served, "pub", "logs.edits", "[2]", "--refers", first, "--relation", "edit")
+    gone = run(served, "pub", "logs.edits", "--refers", first, "--relation", "delete")
+    assert (edit.exit_code, gone.exit_code) == (0, 0), edit.output + gone.output
+    *events, deletion = stored(served, "logs.edits", 3)
+    assert isinstance(deletion, Deletion)
+    assert (events, deletion.refers) == ([[1], [2]], first)
+    assert run(served, "pub", "orders.gone", '{"id":1}').exit_code == 0
+    assert run(served, "pub", "orders.gone", "--delete", "1").exit_code == 0
+    deleted = stored(served, "orders.gone", 2)[1]
+    assert isinstance(deleted, Deletion)
+    assert deleted.key == "1"
+
+
 def test_signals_reach_those_who_are_there_and_are_not_stored(served: EventHubServer) -> None:
     answer = run(served, "pub", "typing.a", "--signal", text='"one"\n"two"\n')
     assert (answer.exit_code, answer.output) == (0, "")
@@ -76,6 +92,10 @@ def test_signals_reach_those_who_are_there_and_are_not_stored(served: EventHubSe
         (("pub", "chat.a", "1", "--file", "/dev/null"), 2, "one of them"),
         (("pub", "chat.a", "1", "--attribute", "x"), 2, "expected name=value"),
         (("pub", "chat.a", "1", "-o", "xml"), 2, "expected text, json or none"),
+        (("pub", "chat.a", "1", "--delete", "k"), 2, "an event and a deletion"),
+        (("pub", "chat.a", "--refers", "k-1"), 2, "relation=None; expected both or none"),
+        (("pub", "chat.a", "1", "--refers", "k-1", "--relation", "x"), 2, "expected both or none"),
+        (("pub", "chat.a", "--delete", "k", "--signal"), 2, "a signal is not stored"),
         (("channels", "-o", "xml"), 2, "received xml; expected text or json"),
         (("presence", "chat.a", "-o", "xml"), 2, "received xml; expected text or json"),
         (("pub", "chat.a", "--file", "/dev/null", "--count", "2"), 2, "--count and --template"),

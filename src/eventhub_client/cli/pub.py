@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
@@ -18,10 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eventhub_client.cli.ahead import ReadAhead
 from eventhub_client.cli.exits import REFUSED, command, say
 from eventhub_client.cli.output import output_option
+from eventhub_client.cli.pace import Pace
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.cli.values import values
 from eventhub_client.errors import HubError, Unavailable
 from eventhub_client.items import Receipt
+from eventhub_client.publishing import Delivery
 from eventhub_client.sync import SyncHub
 
 BATCH = 500
@@ -38,15 +40,27 @@ Key = Annotated[str | None, typer.Option(help="Makes several calls with one even
 IfMatch = Annotated[
     str | None, typer.Option(metavar="ID", help="Only if this is the newest event of its key")
 ]
+IfNoneMatch = Annotated[bool, typer.Option("--if-none-match", help="Only if its key has no event")]
+Delete = Annotated[
+    str | None, typer.Option(metavar="KEY", help="Delete this key from the state of the channel")
+]
+Refers = Annotated[
+    str | None, typer.Option(metavar="ID", help="The earlier event that --relation is about")
+]
+RelationOption = Annotated[
+    str | None,
+    typer.Option(metavar="[edit|reaction|delete]", help="What the event is to that of --refers"),
+]
+Data = Annotated[
+    str | None,
+    typer.Argument(metavar="[JSON|-]", help="An event; - or nothing reads standard input"),
+]
 
 
 @command
 def pub(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL")],
-    data: Annotated[
-        str | None,
-        typer.Argument(metavar="[JSON|-]", help="An event; - or nothing reads standard input"),
-    ] = None,
+    data: Data = None,
     *,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Read events from a file")
@@ -59,9 +73,10 @@ def pub(
     attribute: Attributes = None,
     idempotency_key: Key = None,
     if_match: IfMatch = None,
-    if_none_match: Annotated[
-        bool, typer.Option("--if-none-match", help="Only if its key has no event")
-    ] = False,
+    if_none_match: IfNoneMatch = False,
+    delete: Delete = None,
+    refers: Refers = None,
+    relation: RelationOption = None,
     signal: Annotated[
         bool, typer.Option("--signal", help="Send signals, for those who are there now")
     ] = False,
@@ -73,8 +88,10 @@ def pub(
     api_key: ApiKeyOption = None,
 ) -> None:
     """Publish events. Each is repeated until it is stored, and stored once."""
-    events = _events(data, file, count, template=template)
-    once = _Once(_attributes(attribute), idempotency_key, if_match, if_none_match)
+    once = _Once(
+        _attributes(attribute), idempotency_key, if_match, if_none_match, refers, relation, delete
+    )
+    events = _events(data, file, count, template=template, deletion=once.is_deletion)
     with target_of(server, context, token, api_key).hub() as hub, ExitStack() as stack:
         bar = _progress(stack, count if data not in (None, "-") and file is None else None)
         publisher = _Publisher(hub, channel, timeout, output, bar)
@@ -94,16 +111,36 @@ class _Once:
 
     attributes: Mapping[str, str]
     key: str | None
-    if_match: str | None
-    if_none_match: bool
+    if_match: str | None = None
+    if_none_match: bool = False
+    refers: str | None = None
+    relation: str | None = None
+    delete: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.delete is not None and (self.if_none_match or self.refers or self.relation):
+            raise ValueError("--delete deletes a key; expected it without options for an event")
+        Delivery(refers=self.refers, relation=self.relation)  # raises ValueError
 
     @property
     def is_needed(self) -> bool:
-        return self != _Once({}, None, None, if_none_match=False)
+        return self != _Once({}, None)
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it has no event of its own."""
+        return self.delete is not None or self.relation == "delete"
 
 
-def _events(data: str | None, file: Path | None, count: int, *, template: bool) -> Iterator[Any]:
-    if file is not None:
+def _events(
+    data: str | None, file: Path | None, count: int, *, template: bool, deletion: bool
+) -> Iterator[Any]:
+    if deletion:
+        if data is not None or file is not None:
+            raise ValueError("received an event and a deletion; expected one of them")
+        _only_for_an_argument(count, template=template)
+        yield None
+    elif file is not None:
         if data is not None:
             raise ValueError("received an event and --file; expected one of them")
         _only_for_an_argument(count, template=template)
@@ -169,8 +206,12 @@ class _Publisher:
         event = next(events, self)
         if event is self or next(events, self) is not self:
             raise ValueError(
-                "--attribute, --idempotency-key, --if-match and --if-none-match are for one event"
+                "--attribute, --idempotency-key, --if-match, --if-none-match and --refers are for "
+                "one event"
             )
+        if once.delete is not None:
+            self._report(self._deletion(once.delete, once))
+            return
         receipt = self._hub.publish(
             self._channel,
             event,
@@ -178,15 +219,27 @@ class _Publisher:
             key=once.key,
             if_match=once.if_match,
             if_none_match=once.if_none_match,
+            refers=once.refers,
+            relation=once.relation,
             timeout=self._timeout,
         )
         self._report(receipt)
 
+    def _deletion(self, name: str, once: _Once) -> Receipt:
+        return self._hub.delete(
+            self._channel,
+            name,
+            attributes=once.attributes,
+            key=once.key,
+            if_match=once.if_match,
+            timeout=self._timeout,
+        )
+
     def signals(self, events: Iterator[Any], rate: float | None, once: _Once) -> None:
         """Each is sent once."""
-        if (once.key, once.if_match, once.if_none_match) != (None, None, False):
+        if replace(once, attributes={}).is_needed:
             raise ValueError("a signal is not stored; expected --signal without such options")
-        pace = _Pace(rate)
+        pace = Pace(rate)
         for event in events:
             pace.wait(1)
             self._hub.signal(
@@ -198,7 +251,7 @@ class _Publisher:
         """In batches of what is there. A paced one is what a tenth of a second sends."""
         ahead = ReadAhead(events)
         size = BATCH if rate is None else max(1, min(BATCH, int(rate * BATCH_SECONDS)))
-        pace = _Pace(rate)
+        pace = Pace(rate)
         while batch := ahead.batch(size):
             pace.wait(len(batch))
             for outcome in self._hub.publish_many(self._channel, batch, timeout=self._timeout):
@@ -224,21 +277,6 @@ class _Publisher:
     def _advance(self) -> None:
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0])
-
-
-class _Pace:
-    """At most so many events a second."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._rate = rate
-        self._begin = time.monotonic()
-        self._sent = 0
-
-    def wait(self, events: int) -> None:
-        """Until the next ones may be sent."""
-        if self._rate is not None:
-            time.sleep(max(0.0, self._begin + self._sent / self._rate - time.monotonic()))
-        self._sent += events
 
 
 def _progress(stack: ExitStack, total: int | None) -> Progress | None:
