@@ -1,4 +1,4 @@
-"""What a page loads: little, and nothing from another host."""
+"""What a page loads: little, nothing from another host, and all of its modules at once."""
 
 import gzip
 from collections.abc import Callable
@@ -12,6 +12,10 @@ from tests.harness.eventhub import EventHubServer
 
 Visit = Callable[..., Visitor]
 BYTES = 70_000
+UNCHANGED = """() => performance.getEntriesByType("resource")
+    .filter(({ name }) => name.includes("/static/"))
+    .map(({ name, transferSize }) => [name, transferSize])"""
+"""What a page that is loaded again asked for, and the bytes that it received for it."""
 PAGES = [
     ("/", "#channels li"),
     ("/logs/logs.light", "#state[data-kind=empty]"),
@@ -27,6 +31,7 @@ def test_a_page_is_light_and_asks_no_other_host(
     server: EventHubServer, identity: Visit, path: str, ready: str
 ) -> None:
     visitor = identity(server)
+    visitor.context.add_init_script("localStorage.setItem('eventhub.name', 'ana')")
     answers: list[Response] = []
     visitor.context.on("response", lambda answer: answers.append(answer))
     page = visitor.open(path)
@@ -36,3 +41,13 @@ def test_a_page_is_light_and_asks_no_other_host(
     assert {urlsplit(answer.url).netloc for answer in answers} == {urlsplit(server.url).netloc}
     sizes = {answer.url: len(gzip.compress(answer.body(), 9)) for answer in files if answer.ok}
     assert sum(sizes.values()) < BYTES, sizes
+    named = page.locator("head script, link[rel=modulepreload]").evaluate_all(
+        "(all) => all.map(({ src, href }) => src || href)"
+    )
+    assert sorted(named) == sorted(url for url in sizes if url.endswith(".js"))
+    assert page.evaluate("performance.getEntriesByName('interactive').length") == 1
+    page.reload()
+    expect(page.locator(ready).first).to_be_visible()
+    kept = page.evaluate(UNCHANGED)
+    assert {kind for _, kind in kept} == {0}, kept
+    assert len(kept) >= len(named)

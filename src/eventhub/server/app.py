@@ -99,7 +99,7 @@ class Application:
             self.manager, self._publish, self._to_channels, self._scrape, self._lifespan
         )
         pages.mount(api, self.hub.types)
-        return with_headers(api, ALWAYS)
+        return pages.in_front_of(with_headers(api, ALWAYS))
 
     async def _serve_routes(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.routes(scope, receive, send)

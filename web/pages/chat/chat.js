@@ -289,3 +289,4 @@ sending = new Sending(hub, channel, log, outbox, {
 if (!token.value) subscribe();
 rooms.start();
 composer.focus();
+performance.mark("interactive");

@@ -1,8 +1,8 @@
 // Where this page is: the address of the server, also below a proxy's path, and what the page's own
-// address names. Files are at /static/pages/common/, so the server is three levels above this one.
+// address names. This file is below /static/ of the server, perhaps in the folder of a version.
 
 /** The address of the server, with a slash at its end. */
-export const SERVER = new URL("../../../", import.meta.url);
+export const SERVER = serverOf(import.meta.url);
 
 /** The address of a page or of the interface, such as "chat/lobby" or "v1/types". */
 export const addressOf = (path) => new URL(path, SERVER).href;
@@ -15,4 +15,8 @@ export function namedInAddress(pathname = location.pathname, server = SERVER.pat
   } catch {
     return rest.join("/"); // a bare % in an address that a person typed
   }
+}
+
+function serverOf(file) {
+  return new URL(file.slice(0, file.lastIndexOf("/static/") + 1));
 }

@@ -91,3 +91,4 @@ showContents();
 // The browser looked for the fragment's target before the page had any content.
 const target = decodeURIComponent(location.hash.slice(1));
 if (target) document.getElementById(target)?.scrollIntoView();
+performance.mark("interactive");

@@ -155,4 +155,5 @@ byId("body").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("publish").requestSubmit();
 });
 follow();
+performance.mark("interactive");
 await suggest();

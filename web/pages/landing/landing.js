@@ -121,3 +121,4 @@ try {
 byId("channels").removeAttribute("aria-busy");
 const lines = terminalLines(types.length ? types : SAMPLE_TYPES, new URL(".", location.href).href);
 byId("lines").append(...lines.map(terminalLine));
+performance.mark("interactive");

@@ -229,3 +229,4 @@ await begin().catch((error) => {
   fault = `The channel types cannot be read: ${error.message}.`;
   showState();
 });
+performance.mark("interactive");

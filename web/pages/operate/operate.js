@@ -192,3 +192,4 @@ byId("block").addEventListener("submit", (event) => {
 document.addEventListener("visibilitychange", look);
 showState(byId("state"), { kind: "loading", title: "Asking the nodes…", text: "" });
 look();
+performance.mark("interactive");

@@ -1,15 +1,22 @@
-"""The web pages. Static files from the wheel, or from the checkout when running from one."""
+"""The web pages: their addresses, and their files in memory.
 
-from collections.abc import Iterable
+The files are those of the wheel, or of the checkout when running from one.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import FastAPI
-from starlette.responses import FileResponse, RedirectResponse
-from starlette.staticfiles import StaticFiles
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp
 
 from eventhub.events.channel_types import ChannelType, ChannelTypes
-from eventhub.server.messages.security_headers import PAGE, with_headers
+from eventhub.server.api.page_template import PageTemplate
+from eventhub.server.api.web_files import WebFile, serve_files
+from eventhub.server.messages.security_headers import PAGE, SAFE
 
 PAGES = {
     "/": "landing/landing.html",
@@ -28,16 +35,65 @@ that goes first if there are several.
 """
 
 
+PARTS = ("head", "header", "nav")
+"""Parts of pages, in `pages/common`."""
+STATIC = "/static/"
+VERSION = "v-"
+"""How the names of versions begin."""
+_PLACEHOLDER = re.compile(r"{\w+}")
+
+
 def mount(api: FastAPI, types: ChannelTypes) -> None:
-    """Serve the pages at their paths, and the files that they load below /static."""
-    directory = web_directory()
-    api.mount("/static", with_headers(StaticFiles(directory=directory), PAGE), name="static")
+    """Lead from bare addresses to pages."""
     headers = {name.decode(): value.decode() for name, value in PAGE}
-    for path, name in PAGES.items():
-        _page(api, path, directory / "pages" / name, headers)
     _redirect_to_room(api, headers)
     for path, (payload, usual) in BARE.items():
         _redirect(api, path, f"{first_type(types, payload, usual)}.>", headers)
+
+
+def in_front_of(rest: ASGIApp) -> ASGIApp:
+    """The application that answers with pages and their files, or else `rest`."""
+    directory = web_directory()
+    bodies = {
+        file.relative_to(directory).as_posix(): file.read_bytes()
+        for file in sorted(directory.rglob("*"))
+        if file.is_file()
+    }
+    return serve_files(finder(bodies), rest)
+
+
+def finder(bodies: Mapping[str, bytes]) -> Callable[[str], WebFile | None]:
+    """A function that finds the file at a path. `bodies`: all files by name.
+
+    Browsers keep a file of `/static/{version}/` for good. Another version is that of a node which
+    runs other software: it gets this one's file, to be asked for again.
+    """
+    headers = (*PAGE, *SAFE)
+    version = version_of(bodies)
+    files = {name: WebFile.of(name, body, headers) for name, body in bodies.items()}
+    kept = {name: file.kept_for_good() for name, file in files.items()}
+    pages = {
+        _PLACEHOLDER.sub("{}", path): WebFile.of(".html", text.encode(), headers)
+        for path, text in _texts(bodies, version).items()
+    }
+
+    def find(path: str) -> WebFile | None:
+        if path.startswith(STATIC):
+            version_asked, _, name = path.removeprefix(STATIC).partition("/")
+            if not version_asked.startswith(VERSION):
+                return files.get(path.removeprefix(STATIC))
+            return (kept if version_asked == version else files).get(name)
+        page, _, rest = path.removeprefix("/").partition("/")
+        return pages.get(f"/{page}/{{}}" if rest and "/" not in rest else path)
+
+    return find
+
+
+def version_of(bodies: Mapping[str, bytes]) -> str:
+    """A name for these files: with any other byte it is another one."""
+    hashes = [hashlib.sha256(body).hexdigest() for body in bodies.values()]
+    listed = "\n".join(f"{name} {each}" for name, each in zip(bodies, hashes, strict=True))
+    return f"{VERSION}{hashlib.sha256(listed.encode()).hexdigest()[:12]}"
 
 
 def web_directory() -> Path:
@@ -53,10 +109,14 @@ def first_type(types: Iterable[ChannelType], payload: str, usual: str) -> str:
     return usual if usual in names or not names else names[0]
 
 
-def _page(api: FastAPI, path: str, file: Path, headers: dict[str, str]) -> None:
-    @api.get(path, include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(file, headers=headers)
+def _texts(bodies: Mapping[str, bytes], version: str) -> dict[str, str]:
+    """The pages by path."""
+    sources = {
+        name: body.decode() for name, body in bodies.items() if name.endswith((".html", ".js"))
+    }
+    parts = {name: sources[f"pages/common/{name}.html"] for name in PARTS}
+    template = PageTemplate(parts, sources, version)
+    return {path: template.render(sources[f"pages/{name}"], path) for path, name in PAGES.items()}
 
 
 def _redirect(api: FastAPI, path: str, pattern: str, headers: dict[str, str]) -> None:
