@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from eventhub_client.address import Address
-from eventhub_client.attempts import Rules
+from eventhub_client.attempts import Rules, problem_of
 from eventhub_client.credentials import Credentials, Token, authorization
 from eventhub_client.cursors import Cursor
+from eventhub_client.errors import Problem
 from eventhub_client.following import Follower
 from eventhub_client.items import Item, Presence, Signal
 from eventhub_client.link import Link
@@ -38,6 +39,12 @@ class Client:
         self.rules = Rules(renewable=self.credentials.are_renewable)
         self.transport = transport
         self.runtime = runtime
+        self._newest: Reply = None
+
+    @property
+    def trouble(self) -> Problem | None:
+        """What was wrong with the newest reply to a request, also if it will be repeated."""
+        return None if self._newest is None else problem_of(self._newest)
 
     async def call(self, steps: Generator[CallStep, Reply, T]) -> T:
         """Make the requests of a call. Raises HubError."""
@@ -58,6 +65,7 @@ class Client:
                         await self.credentials.replace(token)
                 case Request():
                     reply, token = await self._ask(step)
+                    self._newest = reply
 
     def follow(
         self, subscription: Subscription, cursor: Cursor | None, model: Model

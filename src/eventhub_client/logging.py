@@ -15,10 +15,11 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from eventhub_client.errors import HubError, Unavailable
+from eventhub_client.errors import HubError, Problem, Unavailable, error
 from eventhub_client.payloads import Encoded
 from eventhub_client.records import dropped_notice, event_of_fields, event_of_record
 from eventhub_client.sync import SyncHub
@@ -30,6 +31,10 @@ ATTEMPT_SECONDS = 30.0
 """Then the same batch is tried again."""
 PAUSE = 1.0
 """Seconds after a batch that was refused as a whole."""
+THREAD = "eventhub-logging"
+"""The name of each thread that sends. Its records keep the name when another thread handles them,
+as with QueueListener.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Handler(logging.Handler):
         bounds: Bounds = Bounds(),  # frozen
     ) -> None:
         super().__init__()
-        self._hub = SyncHub(url, token=token, key=key)
+        self._hub = _LogHub(url, token=token, key=key)
         self._channel = channel
         self._bounds = bounds
         self._sender: _Sender | None = None
@@ -65,8 +70,11 @@ class Handler(logging.Handler):
         self._closed = False
 
     def filter(self, record: logging.LogRecord) -> Any:
-        """Not what sending itself logs. This is asked before the handler's lock is taken."""
-        return False if self._is_sending() else super().filter(record)
+        """Not what sending itself logs, by any handler: two would send each other's for ever.
+
+        This is asked before the handler's lock is taken.
+        """
+        return False if THREAD in (record.threadName, _thread()) else super().filter(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._closed:
@@ -78,7 +86,7 @@ class Handler(logging.Handler):
 
     def take(self, event: Callable[[], bytes]) -> None:
         """An event of the payload `log`, as JSON, from another kind of logger."""
-        if self._is_sending():
+        if _thread() == THREAD:
             return
         self.acquire()  # a lock that logging makes anew after a fork
         try:
@@ -96,17 +104,13 @@ class Handler(logging.Handler):
             self._sender.flush(self._bounds.exit_seconds)
 
     def close(self) -> None:
-        """Send what waits, as `flush` does, and end the thread."""
+        """Send what waits, as `flush` does, end the thread, and say how many were not sent."""
         if not self._closed:
             self._closed = True
             self.flush()
             if self._sender is not None and self._process == os.getpid():
                 self._sender.end()
         super().close()
-
-    def _is_sending(self) -> bool:
-        """Whether this is the thread that sends: what it logs itself would never end."""
-        return self._sender is not None and threading.get_ident() == self._sender.ident
 
     def _running(self) -> "_Sender":
         """The thread of this process: after a fork, the records of the parent are the parent's."""
@@ -150,20 +154,29 @@ class StructlogProcessor:
         self._handler.close()
 
 
+class _LogHub(SyncHub):
+    @property
+    def trouble(self) -> Problem | None:
+        """Why the newest request was in vain: a call that repeats it has not told it yet."""
+        return self._client.trouble
+
+
 class _Sender(threading.Thread):
     """The queue and its thread.
 
     SimpleQueue may be put into from a signal handler and a finalizer, and never blocks. The threads
-    that log write `_accepted` and `_overflowed`, under the handler's lock; this thread the others.
+    that log write `_accepted`, `_put` and `_overflowed`, under the handler's lock; this thread the
+    others.
     """
 
-    def __init__(self, hub: SyncHub, channel: str, bounds: Bounds) -> None:
+    def __init__(self, hub: _LogHub, channel: str, bounds: Bounds) -> None:
         super().__init__(name="eventhub-logging", daemon=True)
         self._hub, self._channel, self._bounds = hub, channel, bounds
         self._queue: queue.SimpleQueue[bytes | threading.Event | None] = queue.SimpleQueue()
         self._accepted = self._taken = 0  # bytes
+        self._put = self._settled = 0  # records
         self._overflowed = self._refused = self._reported = 0  # records
-        self._complaints: set[str] = set()
+        self._complaints: dict[str, str] = {}
         self._late = -math.inf
         self._ending = False
 
@@ -173,6 +186,7 @@ class _Sender(threading.Thread):
             self._overflowed += 1
             return
         self._accepted += len(event)
+        self._put += 1
         self._queue.put(event)
 
     def flush(self, seconds: float) -> None:
@@ -184,18 +198,38 @@ class _Sender(threading.Thread):
                 self._late = time.monotonic()
 
     def end(self) -> None:
+        """No further attempt is made. What was not sent is said once."""
+        waiting, dropped = self._put - self._settled, self._dropped
         self._ending = True
         self._queue.put(None)
+        if waiting:
+            trouble = self._hub.trouble
+            reason = (
+                str(error(trouble)) if trouble else f"no answer for {self._bounds.exit_seconds:g} s"
+            )
+        elif self._refused:
+            reason = [*self._complaints.values()][-1]
+        else:
+            reason = "the queue was full"
+        if lost := waiting + dropped:
+            what = "1 record was" if lost == 1 else f"{lost} records were"
+            self._say(f"{what} not sent: {reason}")
+
+    @property
+    def _dropped(self) -> int:
+        """Records that are lost, which no record has told."""
+        return self._overflowed + self._refused - self._reported
 
     def run(self) -> None:
         last: bytes | threading.Event | None = b""
-        while last is not None:
+        while last is not None and not self._ending:
             batch, last = self._batch()
             try:
                 self._send(batch)
             except Exception as failure:  # a token function, or a fault of ours: logging goes on
                 self._refuse(len(batch), repr(failure), type(failure).__name__)
             self._taken += sum(map(len, batch))
+            self._settled += len(batch)
             if isinstance(last, threading.Event):
                 last.set()
 
@@ -214,7 +248,7 @@ class _Sender(threading.Thread):
         return batch, item
 
     def _send(self, batch: list[bytes]) -> None:
-        dropped = self._overflowed + self._refused - self._reported
+        dropped = self._dropped
         if not batch and not dropped:
             return
         notice = [dropped_notice(dropped, time.time())] if dropped else []
@@ -225,6 +259,8 @@ class _Sender(threading.Thread):
             )
             if not any(isinstance(each, Unavailable) for each in outcomes):
                 break
+            if self._ending:
+                return
             time.sleep(PAUSE)
         errors = [each for each in outcomes if isinstance(each, HubError)]
         if not (notice and isinstance(outcomes[-1], HubError)):
@@ -239,5 +275,13 @@ class _Sender(threading.Thread):
         """Count lost records, and say why once for each kind of reason."""
         self._refused += count
         if kind not in self._complaints:
-            self._complaints.add(kind)
-            sys.stderr.write(f"eventhub_client.logging: {self._channel}: {said}\n")
+            self._complaints[kind] = said
+            self._say(said)
+
+    def _say(self, text: str) -> None:
+        with suppress(Exception):  # there may be no standard error, or it is closed
+            sys.stderr.write(f"eventhub_client.logging: {self._channel}: {text}\n")
+
+
+def _thread() -> str:
+    return threading.current_thread().name

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from eventhub_client.errors import Problem
 from eventhub_client.items import Receipt, moment
 from eventhub_client.payloads import Encoded
 from eventhub_client.publishing import Outcome
@@ -25,6 +26,7 @@ class FakeHub:
         self.keys: list[str] = []
         self.outcomes: Callable[[int], list[Outcome]] = lambda count: [RECEIPT] * count
         self.logs: logging.Logger | None = None
+        self.trouble: Problem | None = None
 
     def publish_many(
         self, channel: str, events: Sequence[Encoded], *, key: str, timeout: float

@@ -1,7 +1,10 @@
 """eventhub_client/logging.py: bounded, counted, and never in the way of the application."""
 
+import io
 import logging
+import logging.handlers
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -94,6 +97,95 @@ def test_what_sending_itself_logs_is_not_sent(make: Callable[..., Logs]) -> None
     logs.handler.flush()
     logs.handler.flush()
     assert logs.hub.messages == ["one"]
+
+
+def test_handlers_do_not_send_what_the_sending_of_another_logs(make: Callable[..., Logs]) -> None:
+    first, second = make(), make()
+    first.logger.addHandler(second.handler)
+    first.hub.logs = second.hub.logs = first.logger
+    first.logger.info("one")
+    for each in (first, second, first, second):
+        each.handler.flush()
+    assert first.hub.messages == second.hub.messages == ["one"]
+
+
+def test_what_sending_logs_is_not_sent_by_the_thread_of_a_queue_listener(
+    make: Callable[..., Logs],
+) -> None:
+    logs, waiting = make(), queue.SimpleQueue[Any]()
+    listener = logging.handlers.QueueListener(waiting, logs.handler)
+    logs.hub.logs = logging.Logger("httpx")
+    logs.hub.logs.addHandler(logging.handlers.QueueHandler(waiting))
+    logs.logger.info("one")
+    logs.handler.flush()
+    listener.start()
+    listener.stop()
+    logs.handler.flush()
+    assert logs.hub.messages == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(None, "no answer for 0.01 s"), (Problem("unreachable", "x", 503), "unreachable: x")],
+)
+def test_records_that_wait_at_the_end_are_counted_on_stderr(
+    make: Callable[..., Logs],
+    capsys: pytest.CaptureFixture[str],
+    trouble: Problem | None,
+    reason: str,
+) -> None:
+    logs = make(exit_seconds=0.01, records=2)
+    logs.block()
+    logs.hub.trouble = trouble
+    for each in ("waits", "waits", "does not fit"):
+        logs.logger.info(each)
+    logs.handler.close()
+    logs.handler.close()
+    told = f"eventhub_client.logging: logs.a: 4 records were not sent: {reason}\n"
+    assert capsys.readouterr().err == told
+    logs.hub.gate.set()
+    assert logs.handler._sender is not None
+    logs.handler._sender.join(SECONDS)
+    assert logs.hub.messages == ["first"], "what was given up is not sent later"
+
+
+def test_refused_records_that_no_record_tells_are_counted_at_the_end(
+    make: Callable[..., Logs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("eventhub_client.logging.PAUSE", 0.0)
+    logs = make()
+    refused = Forbidden(Problem("forbidden", "no grant", 403))
+    logs.hub.outcomes = lambda count: [refused] * count
+    logs.logger.info("one")
+    logs.handler.close()
+    told = capsys.readouterr().err.splitlines()
+    assert told[1:] == [
+        "eventhub_client.logging: logs.a: 1 record was not sent: forbidden: no grant"
+    ]
+
+
+@pytest.mark.parametrize("stderr", [None, "closed"])
+def test_the_end_raises_nothing_without_a_standard_error(
+    make: Callable[..., Logs], monkeypatch: pytest.MonkeyPatch, stderr: str | None
+) -> None:
+    logs = make(exit_seconds=0.01)
+    logs.block()
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stderr", None if stderr is None else closed)
+    logs.handler.close()
+    assert logs.handler._closed
+
+
+def test_nothing_is_said_at_the_end_when_all_was_sent(
+    make: Callable[..., Logs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = make()
+    logs.logger.info("one")
+    logs.handler.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_flush_ends_although_the_hub_does_not_answer(make: Callable[..., Logs]) -> None:

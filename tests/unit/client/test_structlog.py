@@ -90,6 +90,20 @@ def test_what_sending_logs_itself_is_not_sent(processor: Processor) -> None:
     assert hub.messages == ["once"]
 
 
+def test_events_that_wait_at_the_end_are_counted_on_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bounds = Bounds(exit_seconds=0.01)
+    take, hub = StructlogProcessor("http://localhost:1", "logs.a", bounds=bounds), FakeHub()
+    take._handler._hub = hub  # type: ignore[assignment]
+    hub.gate.clear()
+    logger(take).info("first")
+    take.close()
+    hub.gate.set()
+    told = "eventhub_client.logging: logs.a: 1 record was not sent: no answer for 0.01 s\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_after_a_fork_each_process_sends_its_own(processor: Processor) -> None:
     take, hub = processor
