@@ -1,9 +1,10 @@
 """The packed JavaScript client in a fresh Vite, React and TypeScript project, which is built and
-driven in Chromium from another origin than the server's.
+driven in Chromium from another origin than the server's. The built page runs with React 18, too.
 """
 
 import functools
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -21,8 +22,10 @@ from tests.harness.clients import http
 from tests.harness.eventhub import EventHubServer
 
 PROJECT = Path(__file__).parent / "vite_project"
-LINKED = ("react", "react-dom", "vite", "@vitejs", "@types", "scheduler", "csstype")
+REACT = ("react", "react-dom", "scheduler")
+LINKED = (*REACT, "vite", "@vitejs", "@types", "csstype")
 """What package-lock.json pins beside the client, which is installed from its tarball."""
+REACT_18 = TOOLS.parents[1] / "react18" / "node_modules"
 CONFIG = """
 broker: sqlite:///events.db
 origins: ["{origin}"]
@@ -52,10 +55,20 @@ def project_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def build(project: Path, folder: str) -> None:
+    options = ("--logLevel", "error", "--base", "./", "--outDir", folder)
+    run(str(TOOLS / "vite"), "build", *options, cwd=project)
+
+
 @pytest.fixture(scope="module", name="site")
 def site_fixture(project: Path) -> Iterator[str]:
-    """The built page, at an origin of its own."""
-    run(str(TOOLS / "vite"), "build", "--logLevel", "error", cwd=project)
+    """The built pages, at an origin of their own: with React 19 at /19, with React 18 at /18."""
+    build(project, "dist/19")
+    for name in REACT:
+        link = project / "node_modules" / name
+        link.unlink()
+        link.symlink_to(REACT_18 / name)
+    build(project, "dist/18")
     handler = functools.partial(_Quiet, directory=str(project / "dist"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -72,14 +85,15 @@ def hub_fixture(site: str, tmp_path: Path) -> Iterator[EventHubServer]:
 
 
 @pytest.fixture(name="page")
-def page_fixture(site: str, hub: EventHubServer) -> Iterator[Page]:
+def page_fixture(request: pytest.FixtureRequest, site: str, hub: EventHubServer) -> Iterator[Page]:
+    version = getattr(request, "param", 19)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium-headless-shell", args=ARGUMENTS
         )
         page = browser.new_page()
         page.set_default_timeout(60_000)
-        page.goto(f"{site}/?server={hub.url}")
+        page.goto(f"{site}/{version}/?server={hub.url}")
         yield page
         browser.close()
 
@@ -106,9 +120,11 @@ def test_the_types_of_the_client_and_its_hooks_hold_in_strict_mode(project: Path
     run(str(TOOLS / "tsc"), "--project", str(project), cwd=project)
 
 
+@pytest.mark.parametrize(("page", "version"), [(19, "19."), (18, "18.")], indirect=["page"])
 def test_the_page_follows_publishes_and_resumes_through_a_kill(
-    hub: EventHubServer, page: Page
+    hub: EventHubServer, page: Page, version: str
 ) -> None:
+    expect(page.locator("html")).to_have_attribute("data-react", re.compile(f"^{version}"))
     orders(hub, 1, 2)
     publish(hub, "places.a", {"id": "x", "number": 1}, {"id": "x", "number": 2})
     shows(page, "status", "open")
