@@ -103,6 +103,25 @@ def test_waiting_calls_fail_at_once_when_the_client_library_stops_reading() -> N
     asyncio.run(linked(server.port, scenario))
 
 
+def test_the_acknowledgements_of_a_server_are_plain_replies() -> None:
+    """A server writes two spaces before the size of a reply. `PlainReplies` expected one once, so
+    that the client library read all acknowledgements.
+    """
+    server, prefix = nats_servers.single(), secrets.token_hex(4)
+
+    async def scenario(link: NatsLink) -> None:
+        subjects = [f"{prefix}.{number}" for number in range(2)]
+        await link.request(f"STREAM.CREATE.{prefix}", {"name": prefix, "subjects": subjects})
+        library: Any = link._client.library
+        library._process_msg = unread.append
+        for number, subject in enumerate(subjects, 1):
+            assert (await link.store_one(subject, b"1", {}))["seq"] == number
+
+    unread: list[object] = []
+    asyncio.run(linked(server.port, scenario))
+    assert unread == []
+
+
 def test_a_broker_that_reads_nothing_holds_each_call_no_longer_than_its_time_limit() -> None:
     """No call waits for a place in the client library's queue, where no time limit and no
     cancellation would reach it.

@@ -17,47 +17,67 @@ from eventhub.brokers.nats.answers import TlsNotRequired
 from eventhub.brokers.nats.commands import publish_command
 
 CONNECT_SECONDS = 2
+REPLY_WORDS = 4
+"""MSG, subject, number of the subscription, size. A server writes two spaces before the size."""
 
 
 class PlainReplies(Parser):
-    """The client library's parser, which takes plain replies out of what is read, at its beginning.
+    """The client library's parser, which takes plain replies out of what is read.
 
     The library matches seven patterns with each message, and puts it into a queue, which a task
-    empties. For an acknowledgement that costs more than all the rest.
+    empties. For an acknowledgement that costs more than all the rest. So the library is given other
+    messages only. A reply may overtake those of the same turn.
     """
 
     subject = b""
-    """What the subjects of replies begin with."""
+    """What the subjects of replies begin with. Empty: none is taken."""
     on_reply: Callable[[str, bytes], None]
     """Gets token and data of a reply without headers, and without a subject to answer to."""
 
-    _held = b""  # the beginning of a reply
+    _held = b""  # the beginning of a reply, or of a control line
 
     async def parse(self, data: bytes = b"") -> None:
-        if self.subject and not self.buf and self.state == AWAITING_CONTROL_LINE:
-            data, self._held = self._held + data, b""
-            data = self._taken(data)
-        await super().parse(data)
+        if not self.subject:
+            await super().parse(data)
+            return
+        data, begin = self._unread() + data, 0
+        while begin < len(data):
+            if self.state == AWAITING_CONTROL_LINE:
+                begin = self._take_replies(data, begin)
+                end = data.find(b"\r\n", begin) + 2
+                if end < 2 or self._is_reply(data[begin:end]):
+                    break
+            else:  # of a message that the library has begun
+                end = begin + self.needed + 2 - len(self.buf)
+            await super().parse(data[begin:end])
+            begin = end
+        self._held = data[begin:]
 
-    def _taken(self, data: bytes) -> bytes:
-        """Give whole replies to `on_reply`. Returns what is behind them, unless it is held."""
-        begin, prefix = 0, b"MSG " + self.subject
-        while data.startswith(prefix, begin):
-            line = data.find(b"\r\n", begin)
-            token, _, *size = (
-                data[begin + len(prefix) : line].split(b" ") if line > 0 else (b"", b"")
-            )
-            if len(size) > 1:
+    def _unread(self) -> bytes:
+        """What is held, and what came in part before replies were taken."""
+        held, self._held = self._held, b""
+        if self.buf and self.state == AWAITING_CONTROL_LINE:
+            held += self.buf
+            self.buf.clear()
+        return held
+
+    def _take_replies(self, data: bytes, begin: int) -> int:
+        """Give the whole replies that stand here to `on_reply`. Returns where they end."""
+        start, subject = b"MSG " + self.subject, len(self.subject)
+        while data.startswith(start, begin) and (line := data.find(b"\r\n", begin)) > 0:
+            words = data[begin:line].split()
+            if len(words) != REPLY_WORDS:
                 break
-            end = line + 2 + int(size[0]) if size else len(data)
+            end = line + 2 + int(words[3])
             if len(data) < end + 2:
-                self._held = data[begin:]
-                return b""
-            self.on_reply(token.decode(), data[line + 2 : end])
+                break
+            self.on_reply(words[1][subject:].decode(), data[line + 2 : end])
             begin = end + 2
-        if prefix.startswith(rest := data[begin:]):
-            self._held, rest = rest, b""
-        return rest
+        return begin
+
+    def _is_reply(self, line: bytes) -> bool:
+        """Whether this control line begins a plain reply."""
+        return line.startswith(b"MSG " + self.subject) and len(line.split()) == REPLY_WORDS
 
 
 class GuardedClient:

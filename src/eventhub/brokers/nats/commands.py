@@ -13,9 +13,11 @@ def publish_command(
     to = f"{subject} {reply}" if reply else subject
     if headers is None:
         return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(data), data)
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers):
+    lines = "NATS/1.0\r\n"
+    for name, value in headers.items():
+        lines += f"{name}: {value}\r\n"
+    if lines.count("\n") != len(headers) + 1:
         raise ValueError("a header holds a line break")
-    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    head = f"{lines}\r\n".encode()
     sizes = (len(head), len(head) + len(data))
     return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), *sizes, head, data)

@@ -99,7 +99,8 @@ class InFlight:
     def end(self) -> list[Receipt | Exception | None]:
         """Stop waiting. Returns the results: None where nothing is known."""
         for sent in self.sent:
-            self._session.link.forget(sent.token)
+            if sent.answer is None:
+                self._session.link.forget(sent.token)
         return [sent.result for sent in self.sent]
 
     def _answered(self) -> None:

@@ -173,15 +173,19 @@ class PublishBatch:
         if any(_has_code(result, *STREAM_CHANGED) for result in results):
             for stream in streams.values():
                 session.streams.forget(stream)
-        if not all(_has_code(result, NO_RESPONDERS) for result in results):
-            for sent, result in zip(in_flight.sent, results, strict=True):
-                if _has_code(result, WRONG_LAST_SEQUENCE):
-                    self._outdated = True
-                else:
-                    self.results[sent.index] = _public_result(result)
-                if isinstance(result, Receipt):
-                    channel = self.events[sent.index].channel
-                    session.known.stored(sent.stream.name, channel, sent.time)
+        if all(_has_code(result, NO_RESPONDERS) for result in results):
+            return
+        stored: dict[tuple[str, str, int], None] = {}
+        for sent, result in zip(in_flight.sent, results, strict=True):
+            if isinstance(result, Receipt):
+                self.results[sent.index] = result
+                stored[sent.stream.name, self.events[sent.index].channel, sent.time] = None
+            elif _has_code(result, WRONG_LAST_SEQUENCE):
+                self._outdated = True
+            else:
+                self.results[sent.index] = _public_result(result)
+        for each in stored:
+            session.known.stored(*each)
 
     async def _complete_key_records(self, session: NatsSession) -> None:
         """Add the positions to the keys' records.
@@ -220,12 +224,12 @@ def _has_code(result: object, *codes: int) -> bool:
     return isinstance(result, JetStreamError) and result.code in codes
 
 
-def _public_result(result: Receipt | Exception | None) -> Receipt | EventHubError | None:
+def _public_result(result: Exception | None) -> EventHubError | None:
     if isinstance(result, JetStreamError):
         if result.code == IN_PROCESS:
             return None
         if result.code == TOO_LARGE:
             return PayloadTooLarge(f"JetStream refuses the event: {result.message}")
         return BrokerUnavailable(f"JetStream refuses the event: {result.message}")
-    assert result is None or isinstance(result, (Receipt, EventHubError))
+    assert result is None or isinstance(result, EventHubError)
     return result

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.errors import ProtocolError
 
 from eventhub.brokers.nats.client import PlainReplies
 from eventhub.brokers.nats.link import NatsLink
@@ -147,6 +148,7 @@ class Parsed:
     def __init__(self) -> None:
         self.replies: list[tuple[str, bytes]] = []
         self.messages: list[bytes] = []
+        self.pings = 0
         self.parser = PlainReplies(self)
         self.parser.subject, self.parser.on_reply = b"_INBOX.a.", self._take
 
@@ -156,8 +158,12 @@ class Parsed:
     async def _process_msg(self, *message: Any) -> None:
         self.messages.append(message[1] + b" " + message[3])
 
+    async def _process_ping(self) -> None:
+        self.pings += 1
 
-REPLIES = b"MSG _INBOX.a.1 1 3\r\n\r\nx\r\nMSG _INBOX.a.2 1 0\r\n\r\n"
+
+REPLIES = b"MSG _INBOX.a.1 1 3\r\n\r\nx\r\nMSG _INBOX.a.2 1  0\r\n\r\n"
+"""Two spaces, where a subject to answer to would stand, is what nats-server writes."""
 OTHERS = (
     b"MSG b.c 2 1\r\n1\r\nMSG _INBOX.a.3 1 $JS.ACK.x 1\r\n2\r\n"
     b"HMSG _INBOX.a.4 1 12 13\r\nNATS/1.0\r\n\r\n3\r\n"
@@ -178,13 +184,39 @@ async def test_plain_replies_are_taken_and_the_library_reads_the_others(size: in
     assert len(parsed.replies) == 4
 
 
+@pytest.mark.parametrize("size", [1, 5, 17, 40, 1000])
 @in_loop
-async def test_behind_the_beginning_of_another_message_the_library_reads_replies_too() -> None:
+async def test_replies_between_other_messages_are_taken_wherever_a_read_ends(size: int) -> None:
+    """Once the library had the beginning of a message, it got all replies behind it, too. With
+    many announcements, nearly every read ended within one.
+    """
     parsed = Parsed()
-    await parsed.parser.parse(b"MSG b.c 2 1\r\n")
-    await parsed.parser.parse(b"1\r\n" + REPLIES)
-    assert parsed.messages == [b"b.c 1", b"_INBOX.a.1 \r\nx", b"_INBOX.a.2 "]
-    assert parsed.replies == []
+    data = b"PING\r\n" + OTHERS + REPLIES + b"+OK\r\nMSG b.c 2 4\r\nMSG \r\n" + REPLIES + OTHERS
+    for begin in range(0, len(data), size):
+        await parsed.parser.parse(data[begin : begin + size])
+    others = [b"b.c 1", b"_INBOX.a.3 2", b"_INBOX.a.4 3"]
+    assert parsed.messages == [*others, b"b.c MSG ", *others]
+    assert parsed.replies == [("1", b"\r\nx"), ("2", b"")] * 2
+    assert parsed.pings == 1
+
+
+@pytest.mark.parametrize("size", range(1, 30))
+@in_loop
+async def test_replies_are_taken_behind_what_came_in_part_before(size: int) -> None:
+    parsed = Parsed()
+    parsed.parser.subject = b""
+    data = OTHERS[:16] + REPLIES
+    await parsed.parser.parse(data[:size])
+    parsed.parser.subject = b"_INBOX.a."
+    await parsed.parser.parse(data[size:])
+    assert parsed.messages == [b"b.c 1"]
+    assert parsed.replies == [("1", b"\r\nx"), ("2", b"")]
+
+
+@in_loop
+async def test_a_control_line_that_nobody_knows_is_an_error_of_the_library() -> None:
+    with pytest.raises(ProtocolError):
+        await Parsed().parser.parse(REPLIES + b"WHAT\r\n")
 
 
 @in_loop
