@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
-.PHONY: serve test pytest proofs nodes-proof client-proof pages-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers jitter scale flood docs lock sbom vendored image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof marked-proof client-proof pages-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers jitter scale flood docs lock sbom vendored image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -17,13 +17,17 @@ test: lint pytest ## Everything that CI runs, except proofs, pythons, dearest, m
 pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not proof"
 
-proofs: nodes-proof autobahn schemathesis chart-versions client-proof pages-proof ## The long forms of tests that `make test` runs in a short form, about a quarter of an hour
+proofs: nodes-proof marked-proof autobahn schemathesis chart-versions client-proof pages-proof ## The long forms of tests that `make test` runs in a short form, about a quarter of an hour
 	$(BIN)/python -m tests.simulation --first 700 --seeds $(SEEDS) --minutes 25 # last, because it uses all cores
 nodes-proof: $(VENV)/test.stamp
-	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
+	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 $(FAULTY:%=tests/integration/test_%.py)
+FAULTY := nodes nats pattern_streams redis redis_failover
 
-pages-proof: $(VENV)/test.stamp $(TOOLS) ## The memory of the web pages over 200,000 events, and their rules in light and dark, a few minutes
-	$(BIN)/pytest --timeout 900 tests/browser/proof_pages.py tests/conformance/test_axe.py
+marked-proof: $(VENV)/test.stamp $(TOOLS) ## Tests that take long and have a shorter relative in `make test` (marked `proof`), some minutes
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest --timeout 900 -m proof --ignore tests/integration/test_nodes.py
+
+pages-proof: $(VENV)/test.stamp $(TOOLS) ## The memory of the web pages over 200,000 events, a few minutes
+	$(BIN)/pytest --timeout 900 tests/browser/proof_pages.py
 
 client-proof: $(VENV)/test.stamp $(TOOLS) ## Faults between the Python and JavaScript clients and a server, and the wheel in fresh projects (tests/integration/RESULTS.md), some minutes
 	$(BIN)/python -m tests.integration.client_faults --rounds 3

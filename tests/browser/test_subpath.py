@@ -27,7 +27,7 @@ def directives(language: str) -> str:
     return str(block)
 
 
-@pytest.fixture(scope="module", params=["nginx", "haproxy"])
+@pytest.fixture(scope="module", params=["nginx", pytest.param("haproxy", marks=pytest.mark.proof)])
 def hub(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SimpleNamespace]:

@@ -28,10 +28,13 @@ from eventhub.events.schema import AnySchema
 from eventhub.events.since import parse_since
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
+from tests import SETTINGS
 from tests.harness.eventually import async_eventually
 
 CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0, "undelivered": 0, "untold": 0}
 """What `Books.faults` should find."""
+PAUSE = 0 if "EVENTHUB_TEST_ROUNDS" in SETTINGS else 0.01
+"""Seconds between two publishes of a publisher. The load takes most of a run's processor time."""
 Place = tuple[Position, str]
 """An event: where it is and what it is."""
 
@@ -48,6 +51,9 @@ class Reader:
     breaks: list[int] = field(default_factory=list)
     """How many events came before each gap."""
     started: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def starts(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
+        self.started.set()
 
     def write(self, data: bytes) -> None:
         for line in data.decode().splitlines():
@@ -112,7 +118,7 @@ class Node:
 
     def _join(self) -> None:
         for reader in self.readers.values():
-            self.hub.subscribe(Subscriber(reader.channel, Earliest(), reader, _starts(reader)))
+            self.hub.subscribe(Subscriber(reader.channel, Earliest(), reader, reader.starts))
 
     async def becomes(self, *, ready: bool) -> None:
         await async_eventually(
@@ -146,9 +152,7 @@ class Books:
         self._stop = asyncio.Event()
 
     async def load(self, node: Node, batch: int = 5) -> None:
-        """Publish to all channels in turn until `stop`: without keys, and with keys and retries
-        until the acknowledgement.
-        """
+        """Publish to all channels until `stop`, in every second turn with keys and retries."""
         turn = 0
         while not self._stop.is_set():
             turn += 1
@@ -156,6 +160,7 @@ class Books:
                 await (
                     self.insist(node, channel) if turn % 2 else self.publish(node, channel, batch)
                 )
+                await asyncio.sleep(PAUSE)  # sets the rate of the load
 
     @asynccontextmanager
     async def loading(self, nodes: Sequence[Node], publishers: int = 4) -> AsyncIterator[None]:
@@ -292,7 +297,3 @@ def _kind(name: str, retention: Retention) -> ChannelType:
         slow=SlowReaderPolicy.DROP,
         publish=frozenset(PublisherKind),
     )
-
-
-def _starts(reader: Reader) -> Callable[[Subscriber, SubscriptionStart], None]:
-    return lambda subscriber, start: reader.started.set()

@@ -96,10 +96,15 @@ def test_stopped_clients_are_disconnected_and_see_it_when_they_continue(
                 )
             )
             load.enter_context(repeated(lambda: honest.receive()))
-        for number, client in enumerate(clients):
-            with reading(client, hub, tmp_path / f"{number}.out") as process:
+        with ExitStack() as stack:
+            processes = [
+                stack.enter_context(reading(client, hub, tmp_path / f"{number}.out"))
+                for number, client in enumerate(clients)
+            ]
+            for process in processes:
                 process.send_signal(signal.SIGSTOP)
-                hub.shows("eventhub_connections", 1)
+            hub.shows("eventhub_connections", 1)
+            for client, process in zip(clients, processes, strict=True):
                 process.send_signal(signal.SIGCONT)
                 assert process.wait(SECONDS) != 0, client
         load.close()

@@ -164,7 +164,6 @@ def run(
     return running
 
 
-@BOTH
 def test_killing_nodes_loses_nothing_and_causes_no_gap(
     nodes: list[EventHubServer], record: Callable[[Books], None]
 ) -> None:
@@ -178,6 +177,7 @@ def test_killing_nodes_loses_nothing_and_causes_no_gap(
     assert run(nodes, record, harm).books().gaps == 0
 
 
+@pytest.mark.proof  # in short, test_rolling.py does it
 def test_a_rolling_restart_of_all_nodes_loses_nothing(
     nodes: list[EventHubServer], record: Callable[[Books], None]
 ) -> None:
@@ -218,7 +218,14 @@ def test_when_a_broker_comes_back_empty_every_reader_gets_a_gap(
             assert "reset" in [gap["reason"] for gap in reader.gaps[channel]]
 
 
-@pytest.mark.parametrize("fault", ["cut", "stall", "half_close"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "stall",
+        pytest.param("cut", marks=pytest.mark.proof),
+        pytest.param("half_close", marks=pytest.mark.proof),
+    ],
+)
 def test_a_failing_connection_between_node_and_broker_causes_no_gap(
     start: Start, backend: Backend, fault: str, record: Callable[[Books], None]
 ) -> None:

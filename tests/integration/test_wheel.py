@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("compiler", "tag", "native"),
-    [("cc", "cp311-abi3-", True), ("/there/is/no/compiler", "py3-none-any", False)],
+    [
+        ("cc", "cp311-abi3-", True),
+        pytest.param("/there/is/no/compiler", "py3-none-any", False, marks=pytest.mark.proof),
+    ],
 )
 def test_a_wheel_is_built_with_or_without_a_compiler(
     tmp_path: Path,
