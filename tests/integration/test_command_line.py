@@ -192,19 +192,21 @@ def test_tail_ends_when_it_is_interrupted(start: Start, program: Follow) -> None
     assert (tail.returncode, "Traceback" in errors) == (130, False)
 
 
-def test_tail_keeps_a_cursor_and_runs_a_command(start: Start, tmp_path: Path) -> None:
-    hub = start(LASTING)
-    run(hub, "pub", "logs.a", text='"one"\n"two"\n"three"\n')
-    cursor, out = tmp_path / "cursor", tmp_path / "out"
-    options = ("--since", "earliest", "--cursor", str(cursor), "--exec", f"cat >> {out}; false")
-    first = run(hub, "tail", "logs.a", "-n", "2", *options)
-    assert (first.exit_code, first.stdout) == (0, "")
-    assert first.stderr.count("the command ended with 1 for logs.a") == 2
-    run(hub, "tail", "logs.a", "-n", "2", *options)
-    found = [
-        each["data"] for each in map(json.loads, out.read_text().replace("}{", "}\n{").splitlines())
-    ]
-    assert found == ["one", "two", "two", "three"]  # what was in work when it ended comes again
+def test_tail_with_a_cursor_ends_at_a_failed_command_and_begins_with_that_event_again(
+    served: EventHubServer, tmp_path: Path
+) -> None:
+    run(served, "pub", "logs.exec", text='"one"\n"two"\n"three"\n')
+    out, tail = tmp_path / "out", ("tail", "logs.exec", "--since", "earliest")
+    options = (*tail, "--cursor", str(tmp_path / "cursor"), "--exec")
+    first = run(served, *options, f"cat >> {out}; ! grep -q two {out}")
+    assert (first.exit_code, first.stdout) == (4, "")
+    assert first.stderr.count("The next run with this cursor repeats it") == 1
+    for count in ("1", "1"):  # the last event of a run is done
+        assert run(served, *options, f"cat >> {out}", "-n", count).exit_code == 0
+    found = [json.loads(f"{{{each}")["data"] for each in out.read_text().split("{")[1:]]
+    assert found == ["one", "two", "two", "three"]
+    careless = run(served, *tail, "-n", "2", "--exec", "false")
+    assert (careless.exit_code, careless.stderr.count("failed (1)")) == (4, 2)
 
 
 def test_what_is_there_is_listed(start: Start) -> None:

@@ -17,6 +17,7 @@ from eventhub_client.errors import HubError, InvalidData, Unavailable
 REFUSED = 1
 USAGE = 2
 UNAVAILABLE = 3
+COMMAND_FAILED = 4
 INTERRUPTED = 130
 
 Parameters = ParamSpec("Parameters")

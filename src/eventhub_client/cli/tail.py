@@ -1,20 +1,19 @@
 """`eventhub tail`: follow channels on the terminal, through every restart."""
 
-import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from eventhub_client.cli.exits import command, say
-from eventhub_client.cli.items import fields_of, line_of
+from eventhub_client.cli.execute import EndingCursor, EventCommand
+from eventhub_client.cli.exits import command
+from eventhub_client.cli.items import Line, line_of
 from eventhub_client.cli.readers import ends_with_its_reader
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
-from eventhub_client.cursors import FileCursor
-from eventhub_client.items import Item
+from eventhub_client.items import Gap, Item
 
 Filter = Annotated[
     str | None,
@@ -58,29 +57,33 @@ def tail(
 ) -> None:
     """Follow channels. It reconnects and resumes by itself; what is missed for good is shown."""
     line = line_of(output)
+    kept = EndingCursor(cursor) if cursor is not None else None
+    task = EventCommand(execute, stops=kept is not None) if execute is not None else None
+    with target_of(server, context, token, api_key).hub() as hub, ends_with_its_reader():
+        items = hub.follow(*channels, since=since, cursor=kept, where=where)
+        take = _printer(line) if task is None else task.run
+        for number, item in enumerate(items, 1):
+            take(item)
+            if number == count or (task is not None and task.ended_by is not None):
+                if kept is not None and not isinstance(item, Gap):
+                    kept.finish(items)
+                break
+    if task is not None:
+        task.exit()
+
+
+def _printer(line: Line) -> Callable[[Item[Any]], None]:
     # Lines are not broken where the terminal ends, and are not colored where they are read by
     # programs or NO_COLOR is set.
     console = _Console(soft_wrap=True, highlight=False, markup=False)
-    kept = FileCursor(cursor) if cursor is not None else None
-    with target_of(server, context, token, api_key).hub() as hub, ends_with_its_reader():
-        items = hub.follow(*channels, since=since, cursor=kept, where=where)
-        for number, item in enumerate(items, 1):
-            if execute is None:
-                console.print(line(item))
-                sys.stdout.flush()
-            else:
-                _run(execute, item)
-            if number == count:
-                return
+
+    def show(item: Item[Any]) -> None:
+        console.print(line(item))
+        sys.stdout.flush()
+
+    return show
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
-
-
-def _run(execute: str, item: Item[Any]) -> None:
-    text = json.dumps(fields_of(item), ensure_ascii=False)
-    ended = subprocess.run(["/bin/sh", "-c", execute], input=text, text=True, check=False)  # noqa: S603  # the user's own command; nothing of the event is in it
-    if ended.returncode:
-        say(f"the command ended with {ended.returncode} for {item.channel}")

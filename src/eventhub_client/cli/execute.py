@@ -1,0 +1,140 @@
+"""`eventhub tail --exec`: a shell command for each event, and what its end means."""
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+
+from eventhub_client.cli.exits import COMMAND_FAILED, say
+from eventhub_client.cli.items import fields_of
+from eventhub_client.cursors import FileCursor
+from eventhub_client.items import Gap, Item
+
+NOT_EXECUTABLE, NOT_FOUND, SIGNALS = 126, 127, 128
+"""Exit codes of a shell. From SIGNALS on: a signal killed what it started."""
+
+
+class EndingCursor(FileCursor):
+    """Ends the run when the event that was in work is stored: it would come again otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._is_last = False
+
+    def store(self, positions: Mapping[str, str]) -> None:
+        super().store(positions)
+        if self._is_last:
+            raise _LastIsStored
+
+    def finish(self, items: Iterator[Item[Any]]) -> None:
+        """Count the newest item as done."""
+        self._is_last = True
+        with suppress(_LastIsStored):
+            next(items)
+
+
+class _LastIsStored(Exception):
+    pass
+
+
+class EventCommand:
+    """Runs a command for each event, one after another."""
+
+    def __init__(self, text: str, *, stops: bool) -> None:
+        self._text = text
+        self._stops = stops
+        self._has_failed = False
+        self.ended_by: int | None = None
+        """The signal that came while the command ran."""
+
+    def run(self, item: Item[Any]) -> None:
+        """Raise typer.Exit if it fails and the event must come again."""
+        data = json.dumps(fields_of(item), ensure_ascii=False).encode()
+        with _delayed_signals() as received:
+            process = subprocess.Popen(["/bin/sh", "-c", self._text], stdin=subprocess.PIPE)  # noqa: S603  # the user's own command; nothing of the event is in it
+            received.started(process)
+            try:
+                process.communicate(data)
+            except BaseException:  # the reader of the output has gone
+                process.kill()
+                process.wait()
+                raise
+        self.ended_by = received.number
+        if process.returncode:
+            self._failed(item, process.returncode)
+
+    def exit(self) -> None:
+        """The end of the run. Raise typer.Exit unless every command did its work."""
+        if self.ended_by is not None:
+            raise typer.Exit(SIGNALS + self.ended_by)
+        if self._has_failed:
+            raise typer.Exit(COMMAND_FAILED)
+
+    def _failed(self, item: Item[Any], code: int) -> None:
+        self._has_failed = True
+        place = item.position if isinstance(item, Gap) else item.id
+        text = f"the command {_end_of(code)} for {item.channel} {place}"
+        if not self._stops:
+            say(text)
+            return
+        say(f"{text}. The next run with this cursor repeats it")
+        self.exit()
+
+
+class _Received:
+    """The first signal waits until the command has ended. The second one kills the command."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._is_second = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def started(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._kill()
+
+    def take(self, number: int, _frame: FrameType | None) -> None:
+        self._is_second = self.number is not None
+        self.number = number
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._is_second and self._process is not None:
+            self._process.kill()
+
+
+@contextmanager
+def _delayed_signals() -> Iterator[_Received]:
+    received = _Received()
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {
+        each: signal.signal(each, received.take)
+        for each in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(each) is not signal.SIG_IGN  # as in a background job of a shell
+    }
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _end_of(code: int) -> str:
+    if code == NOT_FOUND:
+        return f"was not found ({code})"
+    if code == NOT_EXECUTABLE:
+        return f"cannot be executed ({code})"
+    number = -code if code < 0 else code - SIGNALS
+    try:
+        return f"was killed by {signal.Signals(number).name}"
+    except ValueError:
+        return f"failed ({code})"
