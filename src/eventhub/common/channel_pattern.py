@@ -14,7 +14,11 @@ _REGULAR = {"*": r"[^.>]+", ">": r".+"}  # no name has a `>`, but a pattern may
 
 def check_pattern(text: object) -> str:
     """The pattern itself. Raises ValueError if it is malformed."""
-    if not isinstance(text, str) or len(text) > PATTERN_LENGTH or not _PATTERN.fullmatch(text):
+    if isinstance(text, str) and len(text) > PATTERN_LENGTH:
+        raise ValueError(
+            f"the channel pattern has {len(text)} characters; at most {PATTERN_LENGTH} are allowed"
+        )
+    if not isinstance(text, str) or not _PATTERN.fullmatch(text):
         raise ValueError(
             "expected a channel pattern such as chat.*, iot.greenhouse.> or >, "
             f"received {str(text)[:80]!r}"

@@ -211,6 +211,11 @@ def parse_pattern_cursor(text: str, name: str) -> ParsedCursor:
                 f"{name} is a cursor of a pattern, but {part[:80]!r} in it is not of the form "
                 "channel@id; expected the cursor as the server sent it"
             )
+        if channel in moved:
+            raise InvalidSince(
+                f"{name} is a cursor of a pattern that names {channel[:80]!r} more than once; "
+                "expected the cursor as the server sent it"
+            )
         moved[channel] = position
     return ParsedCursor(base, moved)
 

@@ -105,6 +105,10 @@ def parse_cursor(text: str, name: str = "since") -> dict[str, Since]:
             raise InvalidSince(
                 f"{name} names several channels but {part[:80]!r} is not of the form channel@id"
             )
+        if channel in cursor:
+            raise InvalidSince(
+                f"{name} names channel {channel[:80]!r} more than once; expected one position of it"
+            )
         cursor[channel] = parse_since(since, name)
     return cursor
 

@@ -66,11 +66,13 @@ def model_details(
         return []
     found = []
     for each in error.errors(include_url=False, include_context=False)[:MAX_FAULTS]:
-        message = each["msg"]
+        message = each["msg"].removeprefix("Value error, ")
         if each["type"].endswith(("_type", "_parsing")):
             message += received(each["input"])
         elif each["type"] in ("literal_error", "enum"):
             message += received(each["input"], "another string")
+        elif each["type"] in ("string_too_short", "string_too_long"):
+            message += f", received {len(each['input'])}"
         elif each["type"] == "extra_forbidden" and len(each["loc"]) == 1:
             message = not_permitted(known)
         where = pointer(_path_in(value, each["loc"], absent=each["type"] == "missing"))

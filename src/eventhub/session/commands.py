@@ -52,7 +52,7 @@ def content_details(fields: dict[str, Any]) -> list[dict[str, str]]:
         wrong = next((name for name in ("data", "deleted") if fields.get(name) is not None), None)
         why = "expected neither data nor deleted: the event that is deleted is in refers"
         return [{"pointer": f"/{wrong}", "message": why}] if wrong else []
-    if "data" not in fields and "deleted" not in fields:
+    if "data" not in fields and fields.get("deleted") is None:
         return [{"pointer": "/data", "message": "Field required, or deleted with a key"}]
     if "data" in fields and "deleted" in fields:
         return [{"pointer": "/deleted", "message": "expected either data or deleted"}]

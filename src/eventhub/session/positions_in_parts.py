@@ -27,7 +27,8 @@ class PositionsInParts:
         if isinstance(command.since, str) or command.since is None:
             if before or command.more:
                 expected = "expected an object of positions, as in the parts before it"
-                raise InvalidSince(f"since is {command.since!r:.60}; {expected}")
+                found = "missing" if command.since is None else f"{command.since!r:.60}"
+                raise InvalidSince(f"since is {found}; {expected}")
             return command
         positions = {**before, **command.since}
         if not command.more:

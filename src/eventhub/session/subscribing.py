@@ -9,7 +9,7 @@ from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
 from eventhub.delivery.subscriber import ConnectionWriter, Subscriber, Watching
 from eventhub.errors import InvalidChannel, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH, ChannelTypes, parse_pattern
-from eventhub.events.event import LATEST, Position, Since
+from eventhub.events.event import LATEST, Position, Since, asked_position
 from eventhub.events.since import parse_since
 from eventhub.filters.event_filter import EventFilter
 from eventhub.session.commands import Subscribe
@@ -57,6 +57,7 @@ def new_subscriber(
 ) -> Subscriber:
     """The subscriber of a command that is allowed."""
     if is_pattern(command.channel):
+        _check_for_all(command.channel, since)
         return PatternSubscriber(
             command.channel,
             since,
@@ -85,6 +86,14 @@ def _anonymous(types: ChannelTypes, channel: str) -> Set[Action]:
         return types.resolve(channel).anonymous
     covered = [channel_type.anonymous for channel_type in types.covered_by(channel)]
     return frozenset.intersection(*covered)
+
+
+def _check_for_all(pattern: str, since: PatternSince) -> None:
+    if not isinstance(since, Mapping) and (position := asked_position(since)) is not None:
+        raise InvalidSince(
+            f"since is an id, {str(position)!r}, which is of one channel; expected positions of "
+            f"channels of {pattern!r}, or a form of since that is good for every channel"
+        )
 
 
 def _positions(channel: str, positions: Mapping[str, str]) -> Mapping[str, Since]:

@@ -84,7 +84,10 @@ def _deletion(
     attributes = with_author(attributes_of(headers), principal.author)
     once = idempotency_key_of(headers)
     if (key is None) == (event_id is None):
-        raise InvalidRequest("expected key, the key to delete, or id, the event to delete")
+        given = "neither key nor id" if key is None else "both key and id"
+        raise InvalidRequest(
+            f"the query has {given}; expected key, the key to delete, or id, the event to delete"
+        )
     if key is None:
         found = reference(channel, channel_type, principal, event_id, Relation.DELETE)
         assert found is not None

@@ -20,7 +20,14 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.decoder import EventDecoder
 from eventhub.server.publish.signal_decoder import SignalDecoder
 from eventhub.server.security.publish_quota import Charge
-from eventhub.session.commands import Attributes, Expected, Key, StateKey, content_details
+from eventhub.session.commands import (
+    Attributes,
+    Expected,
+    Key,
+    StateKey,
+    content_details,
+    json_kind,
+)
 
 
 class ChannelItem(BaseModel):
@@ -181,7 +188,10 @@ def _attributes(item: ChannelItem) -> dict[str, str]:
 
 def _checked(value: Any) -> ChannelItem:
     if not isinstance(value, dict):
-        raise InvalidRequest('expected an item such as {"channel":"iot.t1","data":{"value":21.5}}')
+        raise InvalidRequest(
+            f"the item is a JSON {json_kind(value)}; "
+            'expected one such as {"channel":"iot.t1","data":{"value":21.5}}'
+        )
     details = content_details(value)
     try:
         item = ChannelItem.model_validate(value)

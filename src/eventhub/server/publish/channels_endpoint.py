@@ -45,6 +45,7 @@ from eventhub.server.publish.headers import (
     NDJSON_TYPES,
     attributes_of,
     check_body_type,
+    check_no_precondition,
     idempotency_key_of,
     media_type_of,
     prefer_of,
@@ -90,6 +91,7 @@ class ChannelsEndpoint:
             manager.origin_check.check(headers)
             media_type = media_type_of(headers)
             check_body_type(media_type, headers)
+            check_no_precondition(headers)
             handling = handling_of(
                 prefer_of(scope, headers), parameters_of(scope["query_string"], PARAMETER)
             )

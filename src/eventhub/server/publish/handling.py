@@ -93,10 +93,11 @@ def _from_query(value: str | None) -> Handling | None:
     return Handling(value)
 
 
-def parameters_of(query: bytes, *known: str) -> dict[str, str]:
+def parameters_of(query: bytes, *known: str, also: str = "") -> dict[str, str]:
     """The query parameters of a publish. Raises InvalidRequest for others than `known`.
 
-    An unknown one is probably a typo.
+    `also` is one that the error names besides: it has been looked at before. An unknown one
+    is probably a typo.
     """
     if not query:
         return {}
@@ -105,11 +106,11 @@ def parameters_of(query: bytes, *known: str) -> dict[str, str]:
     except ValueError:
         raise InvalidRequest("the query string is not percent-encoded UTF-8") from None
     found: dict[str, str] = {}
+    expected = " or ".join((*known, also) if also else known)
     for name, value in parameters:
         if name not in known:
             raise InvalidRequest(
-                f"the query parameter {name[:40]!r} is unknown; publishing takes "
-                f"{', '.join(known)} or signal"
+                f"the query parameter {name[:40]!r} is unknown; expected {expected}"
             )
         if name in found:
             raise InvalidRequest(f"the query parameter {name[:40]!r} is given more than once")

@@ -88,6 +88,15 @@ def checked_idempotency_key(key: bytes) -> str:
     return key.decode("ascii")
 
 
+def check_no_precondition(headers: Mapping[bytes, bytes]) -> None:
+    """Raises InvalidRequest if a request for several events has a precondition."""
+    if b"if-match" in headers or b"if-none-match" in headers:
+        raise InvalidRequest(
+            "If-Match and If-None-Match are for one event; expected a single event, or if_match in"
+            " the items of POST /v1/events"
+        )
+
+
 def precondition_of(headers: Mapping[bytes, bytes]) -> Position | None:
     """The newest event that If-Match or If-None-Match expects of the key (RFC 9110, 13.1).
 

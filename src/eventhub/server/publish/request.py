@@ -79,7 +79,9 @@ class PublishRequest:
         manager.origin_check.check(headers)
         self.media_type = media_type_of(headers)
         check_body_type(self.media_type, headers)
-        parameters = parameters_of(scope["query_string"], PARAMETER, "refers", "relation")
+        parameters = parameters_of(
+            scope["query_string"], PARAMETER, "refers", "relation", also="signal"
+        )
         self.handling = handling_of(prefer_of(scope, headers), parameters)
         self.key = idempotency_key_of(headers)
         self.reference = self._reference(parameters) if parameters else None

@@ -137,9 +137,10 @@ class StreamParameters:
                 case "presence" if name not in seen:
                     self.presence = _presence(value)
                 case "since" | "member" | "member_data" | "where" | "presence":
+                    several = ", which is a cursor if the channels have different positions"
                     raise InvalidRequest(
-                        f"{name} is given more than once; expected one, which is a cursor if the"
-                        " channels have different positions"
+                        f"{name} is given more than once; expected one"
+                        f"{several if name == 'since' else ''}"
                     )
                 case _ if is_event_source and _is_last_event_id(name):
                     # A library may add its own `lastEventId` to one in the query string: the last

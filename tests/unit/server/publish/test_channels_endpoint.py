@@ -63,8 +63,8 @@ def test_lines_are_items_too_and_blank_ones_have_no_result() -> None:
         ({**READING, "key": ""}, "invalid_request", "/key"),
         ({**READING, "attributes": {"by": "rui"}}, "invalid_request", "/attributes"),
         ({**READING, "attributes": {"time": "noon"}}, "invalid_request", "RFC 3339"),
-        ([READING], "invalid_request", "expected an item such as"),
-        (7, "invalid_request", "expected an item such as"),
+        ([READING], "invalid_request", "expected one such as"),
+        (7, "invalid_request", "expected one such as"),
     ],
 )
 def test_a_refused_item_says_what_is_wrong_and_costs_no_other(

@@ -76,7 +76,7 @@ def test_the_query_string_counts_without_a_header() -> None:
         (b"handling=leniant", "handling is 'leniant'; expected strict or lenient"),
         (b"handling", "handling is ''; expected strict or lenient"),
         (b"handling=lenient&handling=lenient", "is given more than once"),
-        (b"since=5", "'since' is unknown; publishing takes handling or signal"),
+        (b"since=5", "'since' is unknown; expected handling"),
         (b"handling=lenient&x=1", "'x' is unknown"),
         (b"handling=%FF", "not percent-encoded UTF-8"),
     ],
