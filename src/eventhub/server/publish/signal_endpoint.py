@@ -21,6 +21,7 @@ from eventhub.server.publish.headers import (
     check_body_type,
     is_cloudevent,
     media_type_of,
+    precondition_of,
 )
 from eventhub.server.publish.request import PREFIX
 from eventhub.server.publish.response import STORED, PublishResponse, send_response
@@ -80,6 +81,10 @@ class SignalEndpoint:
         if b"idempotency-key" in headers:
             raise InvalidRequest(
                 "a signal has no Idempotency-Key, because it is not stored and never repeated"
+            )
+        if precondition_of(headers) is not None:
+            raise InvalidRequest(
+                "a signal has no If-Match and no If-None-Match, because it is not in the state"
             )
         return SignalRequest(principal, headers, manager.settings.limits, decoder)
 
