@@ -143,7 +143,7 @@ class FakeJetStream:
         *_, name, consumer = subject.split(".")
         asked, size = json.loads(body), 0
         messages = self._stream(name).consumers[consumer]
-        for number in range(asked["batch"]):
+        for number in range(asked["batch"] or 1):
             if (stored := next(messages, None)) is None:
                 return
             size += len(stored.data)
