@@ -17,6 +17,7 @@ broker: sqlite:///events.db
 channels:
   chat: {payload: json, presence: true, publish: [client, producer], signals: {publish: [producer]}}
   iot: {payload: json, key: /id}
+  places: {payload: json}
   closed: {payload: json, publish: [producer]}
 """
 FOLLOW = """async (server) => {
@@ -41,6 +42,18 @@ FOLLOW = """async (server) => {
     hub.subscribe("chat.b", note("b"));
     hub.subscribe("iot.>", { since: "state", ...note("iot") });
     hub.subscribe("iot.x.y.unknown!", note("bad"));
+}"""
+
+MANY = """async (server) => {
+    const { EventHub } = await import("/static/client.js");
+    Object.assign(globalThis, { got: [], statuses: [], ready: false });
+    globalThis.hub = new EventHub(server, { backoff: { base: 0.05, cap: 0.5 } });
+    hub.subscribe("places.>", {
+        onReplayed: () => (ready = true),
+        onEvent: ({ channel, data }) => got.push(["places", channel, data.n]),
+        onGap: (gap) => got.push(gap),
+        onError: ({ code, message }) => got.push([code, message]),
+    });
 }"""
 
 
@@ -145,3 +158,30 @@ def test_a_websocket_is_used_again_on_the_next_network(
     )
     page.evaluate("() => hub.publish('chat.b', { n: 'again' })")
     waits_for(page, ["b", "chat.b", "again"])
+
+
+def test_a_pattern_resumes_over_http_with_more_positions_than_an_address_holds(
+    hub: EventHubServer, proxy: RefusingProxy, page: Page
+) -> None:
+    names = [f"places.{number}.{'x' * 180}" for number in range(200)]
+    items = [{"channel": name, "data": {"n": 0}} for name in names]
+    answer = http.post(f"{hub.url}/v1/events", content=json.dumps(items))
+    assert answer.status_code == 201, answer.text
+    page.goto(proxy.url)
+    page.evaluate(MANY, proxy.url)
+    page.wait_for_function("() => hub.status.transport && ready", timeout=60_000)
+    publish(hub, names[3], {"n": 1})
+    waits_for(page, ["places", names[3], 1])
+    hub.kill()
+    hub.start()
+    publish(hub, names[3], {"n": 2})
+    publish(hub, names[4], {"n": 3})
+    publish(hub, "places.born", {"n": 4}, {"n": 5})
+    waits_for(page, *(["places", name, n] for name, n in ((names[3], 1), (names[3], 2))))
+    waits_for(page, ["places", names[4], 3], ["places", "places.born", 4])
+    publish(hub, names[3], {"n": 6})
+    publish(hub, "places.born", {"n": 7})
+    expected = [(names[3], 1), (names[3], 2), (names[4], 3), (names[3], 6)]
+    expected += [("places.born", n) for n in (4, 5, 7)]
+    waits_for(page, *(["places", name, n] for name, n in expected))
+    assert len(page.evaluate("() => got")) == len(expected)

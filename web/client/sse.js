@@ -176,13 +176,11 @@ export class SseSocket {
     const say = (message) => same() && this.#say(message);
     if (!answered) say({ type: "subscribed", ref, channel });
     subscription.answered = true;
-    if (typeof subscription.since === "string") {
-      const since = await readPattern(this.#link, channel, subscription.since, where, say);
-      if (since.error) return same() && this.#onRefused([subscription], since.error);
-      subscription.since = since;
-      say({ type: "positions", channel, positions: since, complete: true });
-    } else say({ type: "positions", channel, positions: {}, complete: true });
-    if (same()) stream.open([subscription]);
+    const found = await readPattern(this.#link, channel, subscription.since, where, say);
+    if (found.error) return same() && this.#onRefused([subscription], found.error);
+    subscription.since = found.positions;
+    say({ type: "positions", channel, positions: found.positions, complete: true });
+    if (same()) stream.open([{ ...subscription, since: found.cursor }]);
   }
 
   async #receive(message) {
