@@ -147,6 +147,32 @@ def test_a_reader_who_has_a_state_gets_what_changed_since(start: StartOne, kind:
     run(start, scenario)
 
 
+def test_a_reader_that_is_cut_within_a_state_goes_on_with_its_last_event(start: StartOne) -> None:
+    """Without the cursor of the page: an event's id is all that some clients keep."""
+
+    async def scenario(node: Node) -> None:
+        await put(node, "kept.a", **{f"k{n}": "1" for n in range(8)})
+        first = await read(node, "kept.a", limit=3)
+        assert shown(first) == {"k0": "1", "k1": "1", "k2": "1"}
+        await put(node, "kept.a", k1="2", k5="2", new="1")
+        await publish(node, deletion(node, "kept.a", "k2"), deletion(node, "kept.a", "k6"))
+        rest = await read(node, "kept.a", State(first.events[-1].position))
+        assert rest.lost is None
+        held = {key: data for key, data in (shown(first) | shown(rest)).items() if data is not None}
+        assert held == shown(await read(node, "kept.a"))
+        assert held == {
+            "k0": "1",
+            "k1": "2",
+            "k3": "1",
+            "k4": "1",
+            "k5": "2",
+            "k7": "1",
+            "new": "1",
+        }
+
+    run(start, scenario)
+
+
 def test_the_newest_event_of_each_key_outlives_the_log(start: StartOne) -> None:
     async def scenario(node: Node) -> None:
         await put(node, "kept.a", quiet="1")

@@ -15,7 +15,10 @@ Timestamp = Annotated[
 
 
 class Payload(BaseModel):
-    """The base of the built-in payloads. `conflation_key` names a field, for `slow: latest`."""
+    """The base of the built-in payloads.
+
+    `conflation_key` names a field, for `slow: latest` of channel types without a `key`.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
     conflation_key: ClassVar[str | None] = None
