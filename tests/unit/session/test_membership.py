@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from eventhub.auth.principal import CredentialKind, Principal
+from eventhub.auth.principal import ANYONE, CredentialKind, Principal
+from eventhub.errors import PayloadTooLarge
+from eventhub.session.commands import Member, Subscribe
+from eventhub.session.membership import first_data
 from tests.harness.builders import Guest
 from tests.unit.session.session_client import ANA, LIMITS, SOME, Client, stranger
 
@@ -75,6 +78,18 @@ def test_data_is_as_large_as_the_limit_and_no_larger() -> None:
         assert reply["code"] == "payload_too_large"
         assert "1025 bytes; at most 1024 are allowed (limits.member_bytes)" in reply["message"]
     assert client.session.channels == [ROOM]
+
+
+def test_data_that_is_too_deep_is_refused_and_the_limit_of_its_size_is_named() -> None:
+    client, deep = with_ana(), {"a": [[[[1]]]]}
+    assert client.refused(type="update", channel=ROOM, data=deep)["code"] == "too_deep"
+    with pytest.raises(PayloadTooLarge) as caught:
+        first_data(
+            Subscribe(type="subscribe", channel=ROOM, member=Member(id="a", data={"a": "x" * 9})),
+            ANYONE,
+            replace(LIMITS, member_bytes=16),
+        )
+    assert caught.value.limit == "member_bytes"
 
 
 def test_the_data_of_a_token_is_that_of_its_member_and_not_the_clients_to_change() -> None:

@@ -9,6 +9,7 @@ from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.delivery.pattern_subscriber import PatternSubscriber
 from eventhub.delivery.subscriber import Subscriber
+from eventhub.errors import TooManySubscriptions
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import LATEST, Earliest, Last, Position
 from tests.harness.builders import Guest
@@ -148,6 +149,27 @@ def test_a_connection_has_a_number_of_patterns_at_most() -> None:
         "this connection is subscribed to 2 patterns; at most that many are allowed "
         "(limits.patterns)",
     )
+
+
+def test_channels_take_no_place_of_patterns_and_the_limit_is_named() -> None:
+    asking = client()
+    for channel in ("chat.a", "chat.b", "free.*", "logs.*"):
+        assert asking.send(type="subscribe", channel=channel)[0]["type"] == "subscribed"
+    with pytest.raises(TooManySubscriptions) as caught:
+        asking.session._subscriptions.check_new("named.*", 5, 2)
+    assert caught.value.limit == "patterns"
+
+
+@pytest.mark.parametrize("channel", ["free.a", "free.*"])
+def test_a_filter_is_that_of_the_subscription(channel: str) -> None:
+    asking = client()
+    asking.send(type="subscribe", channel=channel, where="data.n > 1")
+    filtered = asking.node.subscribers[channel].filtered
+    assert filtered is not None
+    assert filtered.filter is asking.node.filters.get("data.n > 1")
+    plain = client()
+    plain.send(type="subscribe", channel=channel)
+    assert plain.node.subscribers[channel].filtered is None
 
 
 def principal(*patterns: str) -> Principal:

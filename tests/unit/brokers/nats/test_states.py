@@ -239,6 +239,16 @@ async def test_a_fold_that_the_log_has_left_behind_begins_again() -> None:
 
 
 @in_loop
+async def test_what_the_log_lost_since_a_fold_is_taken_from_the_copies() -> None:
+    async with node(LATEST) as one:
+        await one.put_all("a")
+        assert keys(await one.page()) == "a"
+        await one.put_all("bc")
+        one.lose(2)
+        assert keys(await one.page()) == "abc"
+
+
+@in_loop
 async def test_keys_that_are_too_old_are_not_in_the_state() -> None:
     async with node(AGED) as one:
         (old,) = await one.put_all("a", NOW - AGE - 1)
@@ -268,3 +278,4 @@ async def test_where_a_reader_stands_decides_what_it_gets() -> None:
         page = await one.page(State(first))
         assert (page.lost, keys(page)) == ("expired", "ab"), "nothing shows that it was given"
         assert (await one.page(State(second))).lost is None, "it is in the state"
+        assert (await one.page(State(first._replace(epoch="x")))).lost == "reset"

@@ -56,6 +56,7 @@ async def test_the_oldest_head_is_forgotten_beyond_the_bound(
         ({b"prefer": b"wait=5"}, b""),
         ({b"expect": b"100-continue"}, b""),
         ({}, b"handling=lenient"),
+        ({}, b"refers=k3x9-7&relation=reaction"),
         ({b"content-type": b"application/x-ndjson"}, b""),
         (
             {b"ce-id": b"1", b"ce-source": b"s", b"ce-specversion": b"1.0", b"ce-type": b"t"},
@@ -68,6 +69,16 @@ async def test_the_oldest_head_is_forgotten_beyond_the_bound(
 async def test_an_unusual_head_is_not_remembered(headers: dict[bytes, bytes], query: bytes) -> None:
     node = Node()
     node.fast_path.remember(("head",), node.request(headers, query))
+    assert node.fast_path.find(("head",)) is None
+
+
+@pytest.mark.parametrize("name", [b"origin", b"if-match", b"if-none-match"])
+@in_loop
+async def test_a_head_whose_answer_depends_on_it_is_not_remembered(name: bytes) -> None:
+    node = Node()
+    request = node.request()
+    request.headers = {name: b"x"}
+    node.fast_path.remember(("head",), request)
     assert node.fast_path.find(("head",)) is None
 
 
