@@ -64,8 +64,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported by now stays: no collection of garbage looks through it again."""
-    gc.collect()
+    """What has been imported by now stays: no collection of garbage looks through it again. What is
+    garbage by now stays, too: it is little, and to find it takes half a second.
+    """
     gc.freeze()
     gc.enable()
 

@@ -259,7 +259,7 @@ def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) 
     expect(page.locator("#log")).to_have_attribute("aria-live", "polite")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.proof)])
 def test_a_phone_shows_everything(server: EventHubServer, identity: Visit, scheme: str) -> None:
     page = identity(server, viewport={"width": 360, "height": 640}, color_scheme=scheme).chat(
         "a" * 64, f"phone-{scheme}"
@@ -476,7 +476,7 @@ def test_a_refusal_stops_with_its_reason_and_can_be_tried_again(
     expect(texts(page)).to_have_text(["too early"])
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("how", [pytest.param("stop", marks=pytest.mark.proof), "kill"])
 def test_a_restart_is_survived(fragile_server: EventHubServer, identity: Visit, how: str) -> None:
     """The memory broker forgets: the pages say so, and what was written meanwhile arrives once."""
     ana, bob = (

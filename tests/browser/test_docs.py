@@ -141,8 +141,8 @@ def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> 
     assert [each for each in fragments if page.locator(f"[id='{each}']").count() != 1] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.proof)])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.proof)])
 def test_nothing_is_wider_than_the_screen(
     server: EventHubServer, identity: Visit, width: int, scheme: str
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_line_can_be_copied(server: EventHubServer, identity: Visit) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == line(page, "Publish an event")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.proof)])
 def test_nothing_is_wider_than_the_screen(
     server: EventHubServer, identity: Visit, width: int
 ) -> None:

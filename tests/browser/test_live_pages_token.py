@@ -42,7 +42,11 @@ def refused(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "shown"), [("/logs/secret", ".line:visible"), ("/iot/secret", ".tile")]
+    ("path", "shown"),
+    [
+        ("/logs/secret", ".line:visible"),
+        pytest.param("/iot/secret", ".tile", marks=pytest.mark.proof),
+    ],
 )
 def test_a_page_asks_for_a_token_and_goes_on_with_it(
     guarded: EventHubServer, identity: Visit, path: str, shown: str

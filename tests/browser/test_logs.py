@@ -266,7 +266,9 @@ def test_a_refusal_is_explained(
     assert page.locator("#token").is_visible() == (code == "forbidden")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(360, "dark"), pytest.param(1280, "light", marks=pytest.mark.proof)]
+)
 def test_nothing_is_wider_than_the_screen_and_long_lines_wrap(
     server: EventHubServer, identity: Visit, width: int, scheme: str
 ) -> None:

@@ -177,7 +177,9 @@ def test_without_a_network_the_values_stay_and_a_restart_goes_on(
     expect(page.locator("#banner")).to_be_hidden()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1600, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(360, "dark"), pytest.param(1600, "light", marks=pytest.mark.proof)]
+)
 def test_the_numbers_fill_the_screen_and_nothing_is_wider(
     server: EventHubServer, identity: Visit, width: int, scheme: str
 ) -> None:

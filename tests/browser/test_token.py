@@ -148,7 +148,10 @@ def test_another_link_in_the_same_tab_is_another_person(
         ),
     ],
 )
-@pytest.mark.parametrize("path", ["/chat/refused", "/explore?channel=chat.refused"])
+@pytest.mark.parametrize(
+    "path",
+    ["/chat/refused", pytest.param("/explore?channel=chat.refused", marks=pytest.mark.proof)],
+)
 def test_a_refusal_is_told_in_words_and_another_token_mends_it(
     guarded: EventHubServer, identity: Visit, path: str, value: str, words: str
 ) -> None:
@@ -234,7 +237,9 @@ def test_a_token_that_expires_ends_the_connection_and_is_asked_for(
     connected(page)
 
 
-@pytest.mark.parametrize("path", ["/chat/narrow", "/explore?channel=chat.narrow"])
+@pytest.mark.parametrize(
+    "path", ["/chat/narrow", pytest.param("/explore?channel=chat.narrow", marks=pytest.mark.proof)]
+)
 def test_the_field_fits_a_phone_and_has_its_roles(
     guarded: EventHubServer, identity: Visit, path: str
 ) -> None:

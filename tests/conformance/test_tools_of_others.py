@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.harness.clients import http, wait_for
 from tests.harness.eventhub import EventHubServer
 
@@ -37,6 +39,7 @@ def test_the_asyncapi_document_is_valid(start: Callable[..., EventHubServer]) ->
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.proof
 def test_a_faulty_document_is_found_faulty() -> None:
     faulty = {"asyncapi": "3.0.0", "info": {"title": "x"}}
     done = subprocess.run(

@@ -83,7 +83,9 @@ def in_pod(commands: str, directory: Path) -> str:
     return f"{kubectl}\n{commands}".replace("/var/lib/eventhub", str(directory))
 
 
-@pytest.mark.parametrize("pod", [False, True], ids=["host", "pod"])
+@pytest.mark.parametrize(
+    "pod", [False, pytest.param(True, marks=pytest.mark.proof)], ids=["host", "pod"]
+)
 def test_a_backup_of_a_running_server_is_restored_and_readers_beyond_it_get_a_gap(
     tmp_path: Path,
     pod: bool,  # noqa: FBT001

@@ -73,6 +73,7 @@ def fired(prometheus: Prometheus) -> set[str]:
     return {labels["alertname"] for labels, _ in found}
 
 
+@pytest.mark.proof  # in short, test_alerts.py: promtool runs the rules, and names are compared
 @pytest.mark.timeout(600)
 def test_every_alert_fires_for_its_fault_and_every_panel_and_runbook_has_data(
     scene: Scene,

@@ -111,14 +111,13 @@ class Nats:
 
 
 Backend = Redis | Nats
-BOTH = pytest.mark.parametrize("backend", [Redis, Nats], indirect=True)
 
 
 @pytest.fixture(params=[Redis, pytest.param(Nats, marks=pytest.mark.proof)])
 def backend(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
-    """A broker for this test alone. `make test` has NATS for some tests, `make proofs` for all."""
+    """A broker for this test alone. `make proofs` has NATS, too."""
     server: Backend = request.param(tmp_path_factory.mktemp("backend"))
     server.start()
     yield server
@@ -204,7 +203,6 @@ def test_a_broker_that_is_killed_and_comes_back_with_its_log_causes_no_gap(
     assert run(nodes, record, harm).books().gaps == 0
 
 
-@BOTH
 def test_when_a_broker_comes_back_empty_every_reader_gets_a_gap(
     nodes: list[EventHubServer], backend: Backend, record: Callable[[Books], None]
 ) -> None:

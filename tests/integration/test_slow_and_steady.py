@@ -32,7 +32,7 @@ channels:
 BATCH = json.dumps([{"n": n, "pad": "x" * 900} for n in range(80)])
 
 
-@pytest.fixture(params=["plain", "tls"])
+@pytest.fixture(params=["plain", pytest.param("tls", marks=pytest.mark.proof)])
 def connect(
     request: pytest.FixtureRequest, start: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], socket.socket]:

@@ -97,7 +97,7 @@ def buffered(hub: EventHubServer) -> float:
     return metric(hub.url, "eventhub_buffered_bytes")
 
 
-@pytest.fixture(params=["fast", "plain", "asgi", "ndjson"])
+@pytest.fixture(params=["fast", pytest.param("plain", marks=pytest.mark.proof), "asgi", "ndjson"])
 def case(request: pytest.FixtureRequest, start: Start) -> tuple[EventHubServer, str]:
     hub = start(
         ("native: false" if request.param == "plain" else "") + CONFIG,
