@@ -7,9 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
 from eventhub.events.event import NewEvent
-from eventhub.server.publish.batch import PART_BYTES
+from eventhub.server.publish.batch import PART_BYTES, size_error
+from eventhub.server.publish.handling import DETAILED_REFUSALS
 from tests.harness.loop import in_loop
 from tests.unit.server.publish.batch_request import CHAT, Batch, codes
 
@@ -159,4 +161,40 @@ async def test_a_very_long_item_is_refused_without_parsing_it() -> None:
         "",
         "payload_too_large",
         "",
+    ]
+
+
+@in_loop
+async def test_the_position_of_a_fault_counts_what_stands_before_its_part() -> None:
+    body = b"[" + b'{"sender":"ana","text":"oi"},' * 3000 + b"x]"
+    with pytest.raises(orjson.JSONDecodeError) as expected:
+        orjson.loads(body)
+    with pytest.raises(InvalidJson, match=f"line 1, column {expected.value.colno}\\b"):
+        await Batch().take(body)
+
+
+@pytest.mark.parametrize("last", [b'"%b"' % (b"y" * 70_000), b"[" * 40 + b"]" * 40])
+@in_loop
+async def test_items_that_are_refused_count_as_items(last: bytes) -> None:
+    before = [b'"%b"' % (b"x" * 100)] * 500
+    found = await Batch("json", batch=501).take(b"[%b]" % b",".join([*before, last]))
+    assert [bool(code) for code in codes(found)] == [False] * 500 + [True]
+    with pytest.raises(PayloadTooLarge, match="more than 500 events"):
+        await Batch("json", batch=500).take(b"[%b]" % b",".join([*before, last]))
+
+
+@in_loop
+async def test_so_many_refusals_have_details() -> None:
+    found = await Batch().take(b"[%b]" % b",".join([b"{}"] * (DETAILED_REFUSALS + 2)))
+    details = [bool(each.details) for each in found if isinstance(each, EventHubError)]
+    assert details == [True] * DETAILED_REFUSALS + [False] * 2
+    assert found[-1] is found[-2]
+
+
+def test_an_item_may_have_so_many_bytes_beside_its_event() -> None:
+    limits, item = LimitSettings(event_bytes=40_000), b'"%b"' % (b"y" * 40_000)
+    assert [size_error(item, limits, beside) is None for beside in (0, 1, 2)] == [
+        False,
+        False,
+        True,
     ]
