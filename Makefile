@@ -64,9 +64,10 @@ comings: $(VENV)/test.stamp ## Measures how late an honest subscriber's events a
 autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about five minutes
 	$(BIN)/python -m tests.conformance.autobahn
 
-fuzz: $(VENV)/test.stamp ## Fuzzing guided by coverage, a million executions (tests/fuzz/RESULTS.md), about twenty minutes; needs Python 3.11
+fuzz: $(VENV)/test.stamp ## Fuzzing guided by coverage, a million executions, and a million of the publish lane without it (tests/fuzz/RESULTS.md), about forty minutes; needs Python 3.11
 	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz
+	$(BIN)/python -m tests.fuzz.variations --seconds 3600
 
 dear: $(VENV)/test.stamp ## Searches for inputs that are expensive to process (tests/fuzz/RESULTS.md), 15 minutes, then measures how they delay others, one minute
 	$(BIN)/python -m tests.fuzz.dear --seconds 60 --keep

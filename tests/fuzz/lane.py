@@ -43,19 +43,34 @@ FIELDS = (
 PARTS = (b"\r\n", b"\n", b"0\r\n\r\n", b"2\r\n{}\r\n", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
+Outcome = tuple[list[bytes], list[bytes]]
+"""The statuses of the answers, and the data that was stored."""
+
+
 def lane(data: bytes) -> None:
     """However the bytes are divided, all nodes give the same answers and store the same events."""
+    compared(data)
+
+
+def compared(data: bytes) -> Outcome:
+    """As `lane`. Returns what all nodes do."""
     source = Source(data)
     flags, places = source.byte(), source.take(source.byte() % 32)
     stream = source.rest() if flags & 1 else built(source)
     pieces = list(cut(stream, places)) if flags & 2 and divides(stream) else [stream]
     if stream.count(b"HTTP/1.") > MOST:
-        return
-    loop, shut, *others = nodes()
-    theirs = loop.run_until_complete(outcome(shut, [stream]))
-    for node in others:
-        ours = loop.run_until_complete(outcome(node, pieces))
+        return [], []
+    loop, *each = nodes()
+    theirs, *others = loop.run_until_complete(outcomes(each, stream, pieces))
+    for ours in others:
         assert ours == theirs, (pieces, ours, theirs)
+    return theirs
+
+
+async def outcomes(each: Sequence[Node], stream: bytes, pieces: list[bytes]) -> list[Outcome]:
+    """What each node does. The first one, whose lane is shut, reads all bytes at once."""
+    shut, *others = each
+    return [await outcome(shut, [stream]), *[await outcome(node, pieces) for node in others]]
 
 
 def divides(stream: bytes) -> bool:
@@ -84,7 +99,7 @@ def built(source: Source) -> bytes:
     return b"".join(parts)
 
 
-async def outcome(node: Node, pieces: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+async def outcome(node: Node, pieces: list[bytes]) -> Outcome:
     """The statuses of the answers to these bytes, and the data that they stored."""
     broker: Any = node.app.hub._broker
     broker._logs.clear()

@@ -3,52 +3,14 @@ searches for more, guided by coverage.
 """
 
 import random
-from collections.abc import Sequence
 
 import pytest
 
 from tests.fuzz.__main__ import RUNS
 from tests.fuzz.targets import TARGETS, corpus
+from tests.fuzz.variations import explore, varied
 
 VARIATIONS = 500
-PIECES = (
-    b"\x00",
-    b"\xff",
-    b"\x7f",
-    b'"',
-    b"\\",
-    b"{",
-    b"[",
-    b"]",
-    b"\n",
-    b"\r",
-    b"null",
-    b"1e999",
-    b"\\ud800",
-    b"-0",
-    b"@",
-    b",",
-    b"\xf0\x9f",
-)
-
-
-def varied(inputs: Sequence[bytes], dice: random.Random) -> bytes:
-    """One of the inputs, changed in up to four places."""
-    data = bytearray(dice.choice(inputs))
-    for _ in range(dice.randint(1, 4)):
-        at = dice.randint(0, len(data))
-        match dice.randrange(5):
-            case 0 if at < len(data):
-                data[at] ^= 1 << dice.randrange(8)
-            case 1:
-                del data[at : at + dice.randint(1, 16)]
-            case 2:
-                data[at:at] = data[at : at + dice.randint(1, 64)]
-            case 3:
-                data[at:at] = dice.choice(PIECES)
-            case _:
-                data[at:] = dice.choice(inputs)[at:]
-    return bytes(data)
 
 
 def test_the_targets_are_those_that_can_be_run() -> None:
@@ -68,3 +30,9 @@ def test_variations_of_the_corpus_raise_no_unexpected_error(name: str) -> None:
     inputs, dice = corpus(name), random.Random(name)
     for _ in range(VARIATIONS):
         TARGETS[name](varied(inputs, dice))
+
+
+def test_variations_of_the_lane_lead_to_new_outcomes() -> None:
+    report = explore(30, seed=1, seconds=60)
+    assert report.runs == 30
+    assert report.found, "of thirty variations, several do what no input of the corpus does"

@@ -14,7 +14,7 @@ from nats.errors import ConnectionClosedError, MaxPayloadError
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
 from eventhub.brokers.nats.answers import TlsNotRequired
-from eventhub.brokers.nats.commands import publish_command
+from eventhub.brokers.nats.commands import header_fields, publish_command
 
 CONNECT_SECONDS = 2
 REPLY_WORDS = 4
@@ -87,6 +87,8 @@ class GuardedClient:
         self.library = Client()
         self._replies = PlainReplies(self.library)
         self.library._ps = self._replies  # noqa: SLF001
+        # Every announcement has headers.
+        self.library._parse_header_lines = header_fields  # type: ignore[method-assign]  # noqa: SLF001
 
     @property
     def max_payload(self) -> int:
