@@ -4,6 +4,7 @@ clean.
 
 import mimetypes
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -110,8 +111,8 @@ def fragile_server(tmp_path: Path) -> Iterator[EventHubServer]:
         yield running
 
 
-@pytest.fixture
-def identity(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+@contextmanager
+def entrance(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     """Lets a new person in; `settings` are those of a browser context."""
     visitors: list[Visitor] = []
 
@@ -124,6 +125,12 @@ def identity(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     for visitor in visitors:
         visitor.context.close()
     assert [visitor.complaints for visitor in visitors] == [[] for _ in visitors]
+
+
+@pytest.fixture
+def identity(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    with entrance(browser) as enter:
+        yield enter
 
 
 @pytest.fixture(scope="package")

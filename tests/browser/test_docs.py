@@ -1,13 +1,13 @@
 """The API page: the server's own documents, readable, with nothing from elsewhere."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Evaluate, Visitor
+from tests.browser.conftest import Evaluate, Visitor, entrance
 from tests.harness.clients import http
 from tests.harness.eventhub import EventHubServer
 
@@ -18,6 +18,13 @@ PATH = "/docs"
 def shown(page: Page) -> Page:
     expect(page.locator("#operations")).not_to_have_attribute("aria-busy", "true")
     return page
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, server: EventHubServer) -> Iterator[Page]:
+    """The page at a usual size, for tests that change nothing in it."""
+    with entrance(browser) as enter:
+        yield shown(enter(server).open(PATH))
 
 
 def operation(page: Page, method: str, path: str) -> Locator:
@@ -43,22 +50,20 @@ def test_everything_comes_from_this_server(server: EventHubServer, identity: Vis
     assert page.locator("script:not([src]), style, [style]").count() == 0
 
 
-def test_every_operation_is_there_under_its_tag(server: EventHubServer, identity: Visit) -> None:
-    page = shown(identity(server).open(PATH))
+def test_every_operation_is_there_under_its_tag(server: EventHubServer, opened: Page) -> None:
     document = http.get(f"{server.url}/openapi.json").json()
     for path, item in document["paths"].items():
         for method, description in item.items():
-            group = page.get_by_role("region", name=description["tags"][0].capitalize(), exact=True)
-            entry = group.locator(".entry").filter(has=page.get_by_text(path, exact=True))
-            entry = entry.filter(has=page.get_by_text(method.upper(), exact=True))
+            group = opened.get_by_role(
+                "region", name=description["tags"][0].capitalize(), exact=True
+            )
+            entry = group.locator(".entry").filter(has=opened.get_by_text(path, exact=True))
+            entry = entry.filter(has=opened.get_by_text(method.upper(), exact=True))
             expect(entry.locator(".summary")).to_have_text(description["summary"])
 
 
-def test_an_operation_says_what_goes_in_and_what_comes_out(
-    server: EventHubServer, identity: Visit
-) -> None:
-    page = shown(identity(server).open(PATH))
-    publish = operation(page, "POST PUT", "/v1/channels/{channel}")
+def test_an_operation_says_what_goes_in_and_what_comes_out(opened: Page) -> None:
+    publish = operation(opened, "POST PUT", "/v1/channels/{channel}")
     parameters = cells(publish.get_by_role("table", name="Parameters"))
     assert parameters[0][:4] == ["channel", "path", "string", "yes"]
     assert ["Idempotency-Key", "header", "string", "no"] in [row[:4] for row in parameters]
@@ -72,27 +77,24 @@ def test_an_operation_says_what_goes_in_and_what_comes_out(
     assert answers["201"][-1] == "application/json Stored or Batch"
     assert "application/x-ndjson" in answers["200"][-1]
     publish.get_by_role("link", name="Stored").click()
-    expect(page.locator("#schema-Stored")).to_be_in_viewport()
-    assert [row[0] for row in cells(page.locator("#schema-Stored table"))] == [
+    expect(opened.locator("#schema-Stored")).to_be_in_viewport()
+    assert [row[0] for row in cells(opened.locator("#schema-Stored table"))] == [
         "id",
         "channel",
         "time",
     ]
 
 
-def test_channel_types_show_the_fields_of_their_payloads(
-    server: EventHubServer, identity: Visit
-) -> None:
-    page = shown(identity(server).open(PATH))
-    types = page.get_by_role("region", name="Channel types")
+def test_channel_types_show_the_fields_of_their_payloads(opened: Page) -> None:
+    types = opened.get_by_role("region", name="Channel types")
     expect(types.get_by_role("heading", level=3)).to_have_text(["chat", "logs", "iot"])
-    assert cells(page.locator("#type-chat").get_by_role("table")) == [
+    assert cells(opened.locator("#type-chat").get_by_role("table")) == [
         ["sender", "string", "yes", "1 to 64 characters", "Who says it"],
         ["text", "string", "yes", "1 to 4,000 characters", "What is said, plain text"],
     ]
-    expect(page.locator("#type-chat")).to_contain_text("Other fields are refused.")
-    expect(page.locator("#type-iot")).to_contain_text("Events come from HTTP producers.")
-    logs = cells(page.locator("#type-logs").get_by_role("table"))
+    expect(opened.locator("#type-chat")).to_contain_text("Other fields are refused.")
+    expect(opened.locator("#type-iot")).to_contain_text("Events come from HTTP producers.")
+    logs = cells(opened.locator("#type-logs").get_by_role("table"))
     assert logs[0] == [
         "level",
         "string",
@@ -123,9 +125,8 @@ def test_fields_of_what_is_stored_are_shown_where_they_are_others(
     assert page.locator("#type-iot").get_by_role("table").count() == 1
 
 
-def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> None:
-    page = shown(identity(server).open(PATH))
-    targets: list[str] = page.get_by_role("link").evaluate_all(
+def test_every_link_leads_somewhere(server: EventHubServer, opened: Page) -> None:
+    targets: list[str] = opened.get_by_role("link").evaluate_all(
         "(all) => all.map((each) => each.href)"
     )
     own, fragments = (
@@ -138,7 +139,7 @@ def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> 
         own, 200
     )
     assert fragments
-    assert [each for each in fragments if page.locator(f"[id='{each}']").count() != 1] == []
+    assert [each for each in fragments if opened.locator(f"[id='{each}']").count() != 1] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.proof)])
@@ -191,12 +192,11 @@ def test_hostile_schemas_are_shown_as_they_are(server: EventHubServer, identity:
     assert page.evaluate("window.harmed") is None
 
 
-def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) -> None:
-    page = shown(identity(server).open(PATH))
-    expect(page.get_by_role("navigation", name="On this page").get_by_role("link")).to_have_text(
+def test_roles_and_names_tell_the_page(opened: Page) -> None:
+    expect(opened.get_by_role("navigation", name="On this page").get_by_role("link")).to_have_text(
         ["Channel types", "Publish", "Read", "Subscribe", "Operate", "Administer", "Answers"]
     )
-    expect(page.locator("#type-chat")).to_match_aria_snapshot("""
+    expect(opened.locator("#type-chat")).to_match_aria_snapshot("""
         - article:
           - heading "chat" [level=3]
           - table "Fields of an event's data":
