@@ -164,6 +164,7 @@ def test_a_name_without_a_channel_type_is_below_that_of_the_page(run: Evaluate) 
         return [
             resolve("logs.api"), resolve("api"), resolve(">"), resolve(""), resolve("audit.>, api"),
             resolve("api", all.slice(0, 2)), resolve("chat.lobby"), resolve("api", []),
+            resolve(" ,,"), resolve("api,,logs.api, api"),
         ];
     """
     assert run(LOGS + script) == [
@@ -175,6 +176,8 @@ def test_a_name_without_a_channel_type_is_below_that_of_the_page(run: Evaluate) 
         "audit.api",
         "Events of chat.lobby have the payload chat; expected log.",
         "No channel type of this server has the payload log.",
+        "logs.>",
+        "logs.api",
     ]
 
 

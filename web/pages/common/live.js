@@ -10,16 +10,13 @@ import { StatusView } from "./status.js";
 import { Token } from "./token.js";
 
 export class Live {
-  /** loading, live, or refused (with an EventHubError in `error`). */
-  state = "loading";
-  error = null;
+  #errors = new Map(); // by the pattern that is refused
   #status;
   #token;
   #hub;
   #onChange;
-  #patterns = [];
   #options = null;
-  #subscriptions = [];
+  #subscriptions = new Map();
   #replaying = new Set();
   #connection = { state: "connecting" };
 
@@ -37,6 +34,18 @@ export class Live {
     });
   }
 
+  /** loading, live, or refused: while one of the patterns is. */
+  get state() {
+    if (this.#errors.size) return "refused";
+    return this.#options && this.#replaying.size === 0 ? "live" : "loading";
+  }
+
+  /** The first EventHubError of a refused pattern, or null. */
+  get error() {
+    const [error = null] = this.#errors.values();
+    return error;
+  }
+
   get token() {
     return this.#token.value;
   }
@@ -52,49 +61,50 @@ export class Live {
    */
   follow(patterns, options) {
     this.stop();
-    this.#patterns = patterns;
     this.#options = options;
-    this.state = "loading";
-    this.error = null;
-    this.#status.refuse(null);
-    this.#replaying = new Set(patterns);
-    this.#subscriptions = patterns.map((pattern) =>
-      this.#hub.subscribe(pattern, {
-        ...options,
-        onSubscribed: () => this.#accepted(),
-        onReplayed: () => this.#onReplayed(pattern),
-        onError: (error) => this.#onError(error),
-      }),
-    );
-    this.#onChange();
+    this.#errors.clear();
+    this.#replaying.clear();
+    this.#begin(patterns);
   }
 
   stop() {
-    for (const each of this.#subscriptions.splice(0)) this.#hub.unsubscribe(each);
+    for (const each of this.#subscriptions.values()) this.#hub.unsubscribe(each);
+    this.#subscriptions.clear();
   }
 
-  #accepted() {
-    this.#token.done();
-    this.#status.refuse(null);
-    if (this.state !== "refused") return;
-    this.state = this.#replaying.size ? "loading" : "live";
-    this.error = null;
+  #begin(patterns) {
+    for (const pattern of patterns) {
+      this.#errors.delete(pattern);
+      this.#replaying.add(pattern);
+      const options = {
+        ...this.#options,
+        onSubscribed: () => this.#accepted(pattern),
+        onReplayed: () => this.#onReplayed(pattern),
+        onError: (error) => this.#onError(pattern, error),
+      };
+      this.#subscriptions.set(pattern, this.#hub.subscribe(pattern, options));
+    }
+    this.#status.refuse(this.error);
     this.#onChange();
   }
 
+  #accepted(pattern) {
+    const wasRefused = this.#errors.delete(pattern);
+    if (!this.error?.refusal) this.#token.done();
+    this.#status.refuse(this.error);
+    if (wasRefused) this.#onChange();
+  }
+
   #onReplayed(pattern) {
-    this.#replaying.delete(pattern);
-    if (this.#replaying.size || this.state !== "loading") return;
-    this.state = "live";
+    if (!this.#replaying.delete(pattern) || this.#replaying.size) return;
     this.#options.onReplayed?.();
     this.#onChange();
   }
 
-  #onError(error) {
+  #onError(pattern, error) {
     if (error.refusal) this.#token.ask(error);
-    this.#status.refuse(error);
-    this.state = "refused";
-    this.error = error;
+    this.#errors.set(pattern, error);
+    this.#status.refuse(this.error);
     this.#onChange();
   }
 
@@ -120,7 +130,10 @@ export class Live {
     else this.#hub.connect();
   }
 
+  /** The others have their events: they would get them twice. */
   #again() {
-    if (this.state === "refused") this.follow(this.#patterns, this.#options);
+    const refused = [...this.#errors.keys()];
+    for (const pattern of refused) this.#hub.unsubscribe(this.#subscriptions.get(pattern));
+    this.#begin(refused);
   }
 }

@@ -2,7 +2,7 @@
 
 import { byId } from "../common/dom.js";
 import { Live } from "../common/live.js";
-import { resolvePatterns } from "../common/patterns.js";
+import { partsOf, resolvePatterns } from "../common/patterns.js";
 import { addressOf, namedInAddress } from "../common/place.js";
 import { ageOf, beginningOf } from "../common/time-range.js";
 import { Details } from "./details.js";
@@ -195,7 +195,7 @@ async function begin() {
   const response = await live.http.types();
   const types = response.ok ? (await response.json()).types : null;
   if (types) ({ patterns, fault } = resolvePatterns(named, types, "log", "logs"));
-  else patterns = named.split(",");
+  else patterns = partsOf(named || "logs.>");
   byId("title").textContent = patterns.join(", ") || named;
   byId("open-channel").value = patterns.join(",") || named;
   document.title = `${patterns.join(", ") || named} · Logs · EventHub`;

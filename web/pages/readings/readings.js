@@ -2,7 +2,7 @@
 
 import { byId } from "../common/dom.js";
 import { Live } from "../common/live.js";
-import { resolvePatterns } from "../common/patterns.js";
+import { partsOf, resolvePatterns } from "../common/patterns.js";
 import { addressOf, namedInAddress } from "../common/place.js";
 import { ageOf } from "../common/time-range.js";
 import { Charts } from "./charts.js";
@@ -177,7 +177,7 @@ async function begin() {
   const response = await live.http.types();
   const types = response.ok ? (await response.json()).types : null;
   if (types) ({ patterns, fault } = resolvePatterns(named, types, "reading", "iot"));
-  else patterns = named.split(",");
+  else patterns = partsOf(named || "iot.>");
   const title = patterns.join(", ") || named;
   byId("title").textContent = title;
   byId("open-channel").value = patterns.join(",") || named;
