@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
-.PHONY: serve test pytest proofs nodes-proof marked-proof client-proof pages-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers jitter scale flood docs lock sbom vendored image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof marked-proof client-proof pages-proof screenshots pictures simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers jitter scale flood docs lock sbom vendored image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -28,6 +28,12 @@ marked-proof: $(VENV)/test.stamp $(TOOLS) ## Tests that take long and have a sho
 
 pages-proof: $(VENV)/test.stamp $(TOOLS) ## The memory of the web pages over 200,000 events, a few minutes
 	$(BIN)/pytest --timeout 900 tests/browser/proof_pages.py
+
+screenshots: $(VENV)/test.stamp ## A picture of every page in every state, in .screenshots, ten minutes
+	$(BIN)/python -m tests.browser.screenshots
+
+pictures: $(VENV)/test.stamp ## Take the pictures of README.md again
+	$(BIN)/python -m tests.browser.screenshots --readme
 
 client-proof: $(VENV)/test.stamp $(TOOLS) ## Faults between the Python and JavaScript clients and a server, and the wheel in fresh projects (tests/integration/RESULTS.md), some minutes
 	$(BIN)/python -m tests.integration.client_faults --rounds 3

@@ -124,6 +124,22 @@ def test_older_messages_come_when_they_are_scrolled_to(
     expect(page.get_by_text("Nothing older is kept.")).to_be_visible()
 
 
+def test_older_messages_come_when_newer_events_are_reactions(
+    server: EventHubServer, identity: Visit
+) -> None:
+    sent = [f"message {number}" for number in range(30)]
+    post(server, "liked", *sent)
+    channel = f"{server.url}/v1/channels/chat.liked"
+    last = http.get(channel, params={"since": "-1"}).json()["events"][0]["id"]
+    about = {"refers": last, "relation": "reaction"}
+    for number in range(110):
+        reaction = {"sender": f"fan {number}", "text": "🎉"}
+        http.post(channel, json=reaction, params=about).raise_for_status()
+    page = identity(server).chat("ana", "liked")
+    expect(texts(page)).to_have_text(sent)
+    expect(page.locator("#log .reaction .count")).to_have_text("110")
+
+
 def test_a_draft_is_kept_for_its_room(server: EventHubServer, identity: Visit) -> None:
     ana = identity(server)
     page = ana.chat("ana", "draft-a")

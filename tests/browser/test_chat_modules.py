@@ -34,6 +34,8 @@ CHAT = """
         ("`a*b*` ```\nx\n y\n```", ["code:a*b*", "text: ", "block:x\n y"]),
         ("hi @rui, a@b.c @@x", ["text:hi ", "mention:@rui", "text:, a@b.c @@x"]),
         ("@ana.", ["mention:@ana", "text:."]),
+        ('hi @"Ana Maria"!', ["text:hi ", "mention:@Ana Maria", "text:!"]),
+        ('@"" @"a\nb" x@"a"', ['text:@"" @"a\nb" x@"a"']),
         ("see http://a.b/c.", ["text:see ", "link:http://a.b/c", "text:."]),
         ("(https://a.b/x_(y))", ["text:(", "link:https://a.b/x_(y)", "text:)"]),
         ("https://", ["text:https://"]),
@@ -69,10 +71,11 @@ def test_every_part_of_a_text_is_kept_in_order_and_links_are_http(run: Evaluate)
 
 def test_a_mention_has_the_whole_name_in_any_case(run: Evaluate) -> None:
     script = """
-        return [["oi @Ana!", "ana"], ["oi @anabela", "ana"], ["`@ana`", "ana"], ["@ana-b", "ana-b"]]
+        return [["oi @Ana!", "ana"], ["oi @anabela", "ana"], ["`@ana`", "ana"], ["@ana-b", "ana-b"],
+            ['@"Ana Maria"', "ana maria"], ['@"Ana Maria"', "ana"]]
             .map(([text, name]) => mentions(text, name));
     """
-    assert run(CHAT + script) == [True, False, False, True]
+    assert run(CHAT + script) == [True, False, False, True, True, False]
 
 
 def test_the_newest_version_counts_in_whatever_order_events_are_known(run: Evaluate) -> None:
@@ -125,7 +128,8 @@ def test_a_deleted_message_stays_deleted_and_a_forgotten_one_is_gone(run: Evalua
         (":t", []),
         ("http://x", []),
         ("hi @r", ["@rui "]),
-        ("hi @", ["@ana ", "@rui "]),
+        ("hi @", ["@ana ", "@rui ", '@"with space" ']),
+        ("hi @With", ['@"with space" ']),
         ("mail a@r", []),
         ("@r ", []),
     ],

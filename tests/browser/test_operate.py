@@ -107,6 +107,20 @@ def test_the_level_of_the_log_is_changed(guarded: EventHubServer, identity: Visi
     assert set(answer["nodes"].values()) == {"error"}
 
 
+def test_over_a_restart_old_figures_are_marked_and_new_ones_follow(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    page = operate(identity, guarded)
+    guarded.stop()
+    expect(page.get_by_text("The server does not answer: these figures are old.")).to_be_visible()
+    expect(page.locator("#nodes tr")).to_have_count(1)
+    guarded.start()
+    expect(page.locator("#updated.stale")).to_have_count(0)
+    with reader(guarded, "mei") as client:
+        client.until("subscribed")
+        expect(page.locator("#slowest")).to_contain_text("mei")
+
+
 def test_rates_are_counted_between_two_looks(run: Evaluate) -> None:
     script = """
         const { sumsOf, figuresOf, busiest, targetOf } =

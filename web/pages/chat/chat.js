@@ -26,7 +26,8 @@ import { recall, remember } from "./storage.js";
 import { Typing, describeTyping } from "./typing.js";
 import { UnreadTitle } from "./unread-title.js";
 
-const HISTORY = "-100";
+/** Events of the first history. */
+const HISTORY = 100;
 const MAX_MEMBER_LENGTH = 64;
 
 const room = namedInAddress() || "lobby";
@@ -78,7 +79,7 @@ function subscribe() {
   if (subscribed) hub.unsubscribe(channel);
   subscribed = true;
   subscription = hub.subscribe(channel, {
-    since: subscription?.cursor ?? HISTORY,
+    since: subscription?.cursor ?? `-${HISTORY}`,
     presence: true,
     member: member(),
     onSubscribed,
@@ -157,6 +158,12 @@ function onReplayed() {
   byId("empty").hidden = !log.empty;
   showMissed(absence.end("closed"));
   showMissed(absence.end("network"));
+  if (older.held >= HISTORY) fill();
+}
+
+/** Loads older messages until there is something to scroll: reactions have no rows. */
+async function fill() {
+  while (log.unfilled && !older.done && (await loadOlder()));
 }
 
 function showMissed(count) {
@@ -169,18 +176,21 @@ async function readPage(query) {
   return response.json();
 }
 
+/** Resolves with whether they came. */
 async function loadOlder() {
-  if (!historyArrived || older.done) return;
+  if (!historyArrived || older.done) return false;
   byId("older").hidden = false;
   try {
     const messages = (await older.load()).filter((event) => conversation.take(event));
     log.addOlder(messages.map((event) => [event, conversation.isOwn(event)]), name);
     for (const { id } of messages) conversation.show(id);
     byId("beginning").hidden = !older.done;
+    return true;
   } catch {
-    // The next scroll asks again.
+    return false; // The next scroll asks again.
+  } finally {
+    byId("older").hidden = true;
   }
-  byId("older").hidden = true;
 }
 
 function onStatus(connection) {

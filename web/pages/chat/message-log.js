@@ -68,6 +68,11 @@ export class MessageLog {
     return this.#log.childElementCount === 0 && this.#outbox.childElementCount === 0;
   }
 
+  /** Whether there is room for older messages, so that nobody can scroll to them. */
+  get unfilled() {
+    return this.#scroller.scrollHeight <= this.#scroller.clientHeight;
+  }
+
   /** The row of the person's newest message that is not deleted, or undefined. */
   lastOwn() {
     return [...this.#log.querySelectorAll(":scope > .changeable")].at(-1);

@@ -19,6 +19,11 @@ export class Older {
     this.#read = read;
   }
 
+  /** How many events of the newest ones it knows. */
+  get held() {
+    return this.#held;
+  }
+
   /** A live event, or one of the first history, of any kind. */
   hold({ id }) {
     this.#oldest ??= id;

@@ -1,6 +1,7 @@
 // What may complete the word at the caret: an emoji after `:`, a name after `@`. No I/O.
 
 import { emojiLike } from "./emoji.js";
+import { mentions } from "./text.js";
 
 const WORD = /(?<![\p{L}\p{N}_:@])(?<mark>[:@])(?<typed>[\p{L}\p{N}_.\-]{0,40})$/u;
 const MOST = 6;
@@ -28,7 +29,11 @@ function emojisLike(typed) {
 function namesLike(typed, names) {
   const wanted = typed.toLowerCase();
   return names
-    .filter((name) => /^[\p{L}\p{N}_.\-]+$/u.test(name) && name.toLowerCase().startsWith(wanted))
+    .filter((name) => !/["\n]/.test(name) && name.toLowerCase().startsWith(wanted))
     .slice(0, MOST)
-    .map((name) => ({ label: `@${name}`, writes: `@${name} ` }));
+    .map((name) => ({ label: `@${name}`, writes: `${mentionOf(name)} ` }));
 }
+
+/** A name of one word as it is, any other one in quotes. */
+const mentionOf = (name) =>
+  mentions(`@${name}`, name) ? `@${name}` : `@"${name}"`;

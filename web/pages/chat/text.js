@@ -7,7 +7,7 @@ const LINK = "(?<link>https?://[^\\s<>\"`]+)";
 const STRONG = "(?<![\\p{L}\\p{N}*])\\*\\*(?<strong>[^\\s*](?:[^*\\n]*[^\\s*])?)\\*\\*(?![\\p{L}\\p{N}*])";
 const STAR = "(?<![\\p{L}\\p{N}*])\\*(?<star>[^\\s*](?:[^*\\n]*[^\\s*])?)\\*(?![\\p{L}\\p{N}*])";
 const LINE = "(?<![\\p{L}\\p{N}_])_(?<line>[^\\s_](?:[^_\\n]*[^\\s_])?)_(?![\\p{L}\\p{N}_])";
-const MENTION = "(?<![\\p{L}\\p{N}_@.])@(?<mention>[\\p{L}\\p{N}_](?:[\\p{L}\\p{N}_.\\-]{0,62}[\\p{L}\\p{N}_])?)";
+const MENTION = "(?<![\\p{L}\\p{N}_@.])@(?:\"(?<quoted>[^\"\\n]{1,64})\"|(?<mention>[\\p{L}\\p{N}_](?:[\\p{L}\\p{N}_.\\-]{0,62}[\\p{L}\\p{N}_])?))";
 const PART = new RegExp([CODE_BLOCK, CODE, LINK, STRONG, STAR, LINE, MENTION].join("|"), "gu");
 
 /** The parts in order: { kind, text }, and for a link its `href`. */
@@ -28,7 +28,8 @@ export function parse(text) {
 }
 
 function partOf({ groups }) {
-  const { block, code, link, strong, star, line, mention } = groups;
+  const { block, code, link, strong, star, line } = groups;
+  const mention = groups.quoted ?? groups.mention;
   if (block !== undefined) return { kind: "block", text: block.replace(/^\n|\n$/g, "") };
   if (code !== undefined) return { kind: "code", text: code };
   if (link !== undefined) return linkOf(link);

@@ -190,6 +190,5 @@ byId("block").addEventListener("submit", (event) => {
   act(`${byId("block-name").value} is blocked`, () => admin.block(target, time));
 });
 document.addEventListener("visibilitychange", look);
-showState(byId("state"), { kind: "loading", title: "Asking the nodes…", text: "" });
 look();
 performance.mark("interactive");

@@ -54,8 +54,8 @@ function follow(types) {
   live.follow(patterns, { ...handlers, since: keyed ? "state" : NEWEST, onReplayed: begin });
 }
 
-function add(event) {
-  readings += 1;
+function add(event, { replay }) {
+  if (!replay) readings += 1; // history is no rate
   sensors.add(event);
   drawSoon();
 }
