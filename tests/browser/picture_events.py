@@ -48,7 +48,7 @@ SPANS = {
 TALK: list[dict[str, Any]] = [
     {"sender": "rui", "text": "Morning! Is the new greenhouse controller live?"},
     {"sender": "ana", "text": "Since 8:40. **No gap** in the readings so far."},
-    {"sender": "ana", "text": "Live charts: http://localhost:8000/iot/iot.hall.>"},
+    {"sender": "ana", "text": "Live charts: http://localhost:8000/iot/iot.hall.*"},
     {"sender": "mei", "text": "Nice. The north sensor looks a bit warm, @rui"},
     {"sender": "rui", "text": "It hangs in the sun until ten. I set `limits=Cel:18:24`"},
     {"sender": "deploy-bot", "text": "shop-api 2.14.1 is on all three nodes, no reader was cut"},
@@ -56,8 +56,8 @@ TALK: list[dict[str, Any]] = [
     {"sender": "ana", "text": "On it. It is the test card again."},
 ]
 ABOUT = (
-    (2, "reaction", {"sender": "mei", "text": "🎉"}),
-    (6, "reaction", {"sender": "rui", "text": "👍"}),
+    (2, "reaction", {"sender": "mei", "text": "+1"}),
+    (6, "reaction", {"sender": "rui", "text": "thanks!"}),
     (5, "edit", {"sender": "rui", "text": "It hangs in the sun until ten. I set `Cel:18:24`"}),
 )
 SAID = {

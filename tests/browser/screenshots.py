@@ -165,7 +165,7 @@ def take(
     """Write one picture."""
     viewport: Any = {"width": size[0], "height": size[1]}
     context = browser.new_context(
-        viewport=viewport, color_scheme=scheme, reduced_motion="reduce", timezone_id="UTC"
+        viewport=viewport, color_scheme=scheme, reduced_motion="reduce", locale="en-GB"
     )
     context.add_init_script("localStorage.setItem('eventhub.name', 'ana')")
     prepare(context, scene)

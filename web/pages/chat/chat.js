@@ -26,7 +26,6 @@ import { recall, remember } from "./storage.js";
 import { Typing, describeTyping } from "./typing.js";
 import { UnreadTitle } from "./unread-title.js";
 
-/** Events of the first history. */
 const HISTORY = 100;
 const MAX_MEMBER_LENGTH = 64;
 
@@ -176,7 +175,6 @@ async function readPage(query) {
   return response.json();
 }
 
-/** Resolves with whether they came. */
 async function loadOlder() {
   if (!historyArrived || older.done) return false;
   byId("older").hidden = false;
