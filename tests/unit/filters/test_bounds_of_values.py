@@ -3,7 +3,7 @@
 import pytest
 
 from eventhub.errors import InvalidFilter
-from eventhub.filters.event_filter import FilterFailed
+from eventhub.filters.event_filter import STEPS, FilterFailed
 from eventhub.filters.parser import DEPTH
 from eventhub.filters.registry import Filters
 from tests.unit.filters.filtering import event, filter_, matches
@@ -48,6 +48,8 @@ NAMED = "n" * 60
         "[data.count, 5] == [5, 5] && [5, data.count] == [5, 5]",
         "data.open ? 1 == 1 : 1 == 2 && false",
         "true || false && false",
+        "1 <= 1 && 1 <= 2 && !(2 <= 1) && 2 >= 2 && 2 >= 1 && !(1 >= 2)",
+        "data.missing || 1 <= 1",
         "2 + 3 * 4 % 5 == 4 && 1 + 1 in [2]",
         "[1, 2].map(x, [3, 4].map(y, x * y)) == [[3, 4], [6, 8]]",
         "[1, 2].map(x, [10].map(x, x + 1)) == [[11], [11]]",
@@ -91,6 +93,9 @@ def test_a_value_at_its_bound(text: str) -> None:
         ("[1, 2].exists_one(x, x)", "exists_one (column 8) needs true or false, not an int"),
         ("[1, 2].map(x, x, x) == []", "map (column 8) needs true or false, not an int"),
         ("data.count && (true || false)", "&& does not take int"),
+        ("data.missing || false", "there is no 'missing' (column 6)"),
+        ("false || data.missing", "there is no 'missing' (column 15)"),
+        ("true && data.missing", "there is no 'missing' (column 14)"),
         ("data.missing ? true : true", "there is no 'missing' (column 6)"),
     ],
 )
@@ -149,3 +154,17 @@ def test_a_text_that_cannot_be_encoded_has_a_size_and_is_refused() -> None:
     filters = Filters(size=12)
     assert filters.get("data == 'ab'") is filters.get("data == 'ab'")
     assert filters.get("data == 'ab'")._fields is filters._fields
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("data.all(x, data.all(y, data.all(z, true))) || true", 30),
+        ("data.exists(w, data.all(x, data.all(y, data.all(z, true)))) || true", 30),
+        ("1 in data", STEPS + 1),
+        ("data == data", STEPS + 1),
+    ],
+)
+def test_no_operator_does_without_the_steps_that_are_not_left(text: str, items: int) -> None:
+    with pytest.raises(FilterFailed, match=f"^it takes more than {STEPS} steps$"):
+        matches(text, event([0] * items))

@@ -37,6 +37,17 @@ async def test_the_outgoing_buffer_has_the_configured_bound() -> None:
 
 
 @in_virtual_time
+async def test_signals_take_a_quarter_of_the_outgoing_buffer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = opened(limits=LimitSettings(buffer_bytes=100_000))
+    assert [client.protocol.takes_signal(size) for size in (25_000, 25_001)] == [True, False]
+    monkeypatch.setattr(client.transport, "get_write_buffer_size", lambda: 24_000)
+    assert [client.protocol.takes_signal(size) for size in (1000, 1001)] == [True, False]
+    client.lose()
+
+
+@in_virtual_time
 async def test_messages_are_compressed_both_ways_only_if_that_was_negotiated() -> None:
     compressed = opened(b"/v1/ws", OFFER, compression=True)
     assert compressed.protocol.encoding is DEFLATE
