@@ -176,7 +176,6 @@ def test_killing_nodes_loses_nothing_and_causes_no_gap(
     assert run(nodes, record, harm).books().gaps == 0
 
 
-@pytest.mark.proof  # in short, test_rolling.py does it
 def test_a_rolling_restart_of_all_nodes_loses_nothing(
     nodes: list[EventHubServer], record: Callable[[Books], None]
 ) -> None:

@@ -5,10 +5,13 @@ results.
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from eventhub.server.connections.drain_pace import LEAST_AWAY, MARGIN_SECONDS
 from tests.integration.restart import restart
 
 
+@pytest.mark.proof  # in short, test_shutdown.py: each client is served until its own goodbye
 def test_a_single_node_serves_all_clients_until_its_end_and_none_gets_an_error(
     tmp_path: Path,
 ) -> None:

@@ -4,10 +4,13 @@ RESULTS.md has its results.
 
 from pathlib import Path
 
+import pytest
+
 from tests.integration.drawing import drawing
 from tests.integration.rolling import Plan, roll
 
 
+@pytest.mark.proof  # in short, test_nodes.py: nothing is lost; test_shutdown.py: at their pace
 def test_a_rolling_restart_loses_nothing_and_moves_no_more_clients_in_a_second_than_it_may(
     tmp_path: Path,
 ) -> None:

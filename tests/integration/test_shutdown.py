@@ -109,8 +109,8 @@ def test_each_client_gets_a_reconnect_delay_of_its_own(start: Start) -> None:
     assert len(moments) >= 10, "half a millisecond apart, told in milliseconds"
 
 
-def test_streams_say_goodbye_and_end(start_unforked: Start) -> None:
-    hub = start_unforked()
+def test_streams_say_goodbye_and_end(start: Start) -> None:
+    hub = start()
     with (
         sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks,
         ndjson(f"{hub.url}/v1/channels/chat.a/ndjson") as lines,
@@ -440,8 +440,8 @@ def test_after_a_restart_with_the_memory_broker_readers_get_a_reset_gap(
         assert client.events(1)[0]["data"]["text"] == "after"
 
 
-def test_after_kill_9_the_server_starts_again_on_the_same_port(start_unforked: Start) -> None:
-    hub = start_unforked()
+def test_after_kill_9_the_server_starts_again_on_the_same_port(start: Start) -> None:
+    hub = start()
     with WsClient(hub.ws_url) as client:
         client.until("hello")
         hub.kill()
