@@ -1,7 +1,7 @@
 """`python -m tests.bench.peers`: EventHub beside Centrifugo, in turn, with one load client.
 
-Both keep 10,000 events of a channel for an hour, in memory, and ask for no credential. Each has one
-core. `make bench-peers` builds Centrifugo first.
+Both keep 10,000 events of a channel for an hour, in memory, and ask for no credential, except
+EventHub in `publish-1-auth`. Each has one core. `make bench-peers` builds Centrifugo first.
 """
 
 import argparse
@@ -26,9 +26,9 @@ LOCKSTEP = Load(publishers=1, lockstep=True)
 Figure = tuple[str, Callable[[Reading], float]]
 
 
-def _beside(load: Load, *, limit: bool = False) -> tuple[Variant, ...]:
+def _beside(load: Load, *, limit: bool = False, auth: bool = False) -> tuple[Variant, ...]:
     peer = Variant(PEER, load, partial(centrifugo, batch=load.batch))
-    hub = Variant(HUB, load, EventHub(payload="json"))
+    hub = Variant(HUB, load, EventHub(payload="json", auth=auth))
     if not limit:
         return hub, peer
     alone = replace(load, publishers=0) if load.lockstep else Load(load.subscribers, rate=load.rate)
@@ -50,6 +50,8 @@ CASES = (
     Case("channels", "1,000 channels of 10, 2,000 events/s", "fanout", _beside(_CHANNELS)),
     Case("publish-1", "Publishing, one event a request, 64 connections", "publish",
          _beside(Load(publishers=64))),
+    Case("publish-1-auth", "Publishing with a token and a rate, Centrifugo without", "publish",
+         _beside(Load(publishers=64), auth=True)),
     Case("publish-100", "Publishing, 100 events a request, 64 connections", "publish",
          _beside(Load(publishers=64, batch=100))),
     Case("idle-10000", "10,000 idle connections with a subscription", "idle",
