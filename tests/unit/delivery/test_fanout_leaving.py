@@ -168,3 +168,22 @@ def test_who_left_is_remembered_while_a_queued_write_would_go_to_it(
             audience.remove(audience.readers[1])
     audience.finish()
     assert [reader.told() for reader in audience.readers] == [[1, 2, 3], []]
+
+
+@pytest.mark.parametrize(("most", "left"), [(2, 0), (3, 3)])
+def test_of_many_that_left_those_are_forgotten_that_no_queued_write_concerns(
+    monkeypatch: pytest.MonkeyPatch, most: int, left: int
+) -> None:
+    monkeypatch.setattr(fanout_module, "MAX_REMOVED", most)
+    audience = Audience(5)
+    audience.push()
+    audience.fanout.encode()
+    for reader in audience.readers[:3]:
+        audience.remove(reader)
+    audience.push()
+    audience.fanout.encode()
+    assert audience.fanout.advance(5) > 0
+    assert len(audience.fanout._removed) == left
+    audience.finish()
+    assert audience.fanout._removed == {}
+    assert [reader.told() for reader in audience.readers] == [[]] * 3 + [[1, 2]] * 2

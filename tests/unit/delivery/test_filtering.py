@@ -222,3 +222,57 @@ def test_events_are_selected_in_parts_and_the_queue_stays_bounded() -> None:
     assert audience.selected == [(32, 0, 1), (32, 0, 1), (1, 0, 1)]
     assert audience.fanout.has_room
     assert works[0] > 32
+
+
+def filtered(audience: Audience, where: str) -> Reader:
+    reader = Reader()
+    encoding = FilteredEncoding(LINES, Filters().get(where))
+    audience.fanout.add(reader, encoding, reader.write)
+    return reader
+
+
+def test_events_that_wait_for_a_filter_take_room_until_they_are_written() -> None:
+    audience = Audience()
+    filtered(audience, ODD)
+    audience.push(130)
+    later = filtered(audience, ODD)  # so what was pushed is queued
+    size = sum(len(str(number)) for number in range(1, 131))
+    assert audience.fanout._queued_bytes == size
+    audience.finish()
+    assert audience.fanout._queued_bytes == 0
+    assert later.writes == []
+    assert [readers for _, _, readers in audience.selected] == [1, 1, 1], "the later one got none"
+
+
+@pytest.mark.parametrize("plain_first", [True, False])
+def test_an_event_is_complete_once_every_filter_has_written_it(plain_first: bool) -> None:  # noqa: FBT001
+    audience = Audience(int(plain_first))
+    for where in (ODD, "data > 1"):
+        filtered(audience, where)
+    if not plain_first:
+        audience.add()
+    audience.push(2)
+    audience.finish()
+    assert [event.offset for event in audience.fanout.written] == [1, 2]
+
+
+def test_a_reader_that_is_settled_gets_what_its_filter_has_yet_to_select() -> None:
+    audience, reader = Audience(), Reader()
+    encoding = FilteredEncoding(LINES, Filters().get(ODD))
+    audience.fanout.add(reader, encoding, reader.write)
+    audience.push(3)
+    audience.fanout.settle(reader, encoding)
+    assert reader.told() == [1, 3]
+    audience.fanout.remove(reader, encoding)
+    audience.finish()
+    assert reader.told() == [1, 3]
+
+
+def test_a_failure_is_told_before_the_events_that_follow_it() -> None:
+    audience = Audience()
+    reader = filtered(audience, "data == 2 || data.x == 1")
+    audience.push(2)
+    audience.finish()
+    assert failures(reader) == [b"e-1"]
+    assert [b"filter_failed" in write for write in reader.writes] == [True, False]
+    assert b'"data":2' in reader.writes[1]

@@ -219,3 +219,19 @@ async def test_a_full_buffer_and_a_full_queue_both_hold_the_client_back(
     queue._waiting *= BACKLOG
     assert not client.protocol.accepts_commands
     client.lose()
+
+
+@in_virtual_time
+async def test_an_event_is_queued_with_its_ref_and_its_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = opened()
+    monkeypatch.setattr(client.manager.hub, "spawn", lambda work, *_: work.close())
+    refers = {"refers": "k3x9-7", "relation": "reaction"}
+    client.command(type="publish", channel="chat.a", data=EVENT, ref=7, **refers)
+    queue = client.protocol._publish_queue
+    assert queue is not None
+    ((ref, event, _, _, reference),) = queue._waiting
+    assert reference is not None
+    assert (ref, event.channel, reference.attributes) == (7, "chat.a", refers)
+    client.lose()

@@ -4,7 +4,7 @@ from asyncio import sleep
 
 import pytest
 
-from eventhub.delivery.encoding import CLOSE
+from eventhub.delivery.encoding import CLOSE, TEXT, frame
 from eventhub.errors import InvalidFrame, RateLimited, SlowConsumer
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
@@ -262,4 +262,35 @@ async def test_the_bytes_that_wait_are_those_of_the_transport() -> None:
     client = opened()
     client.transport.buffered = 17
     assert client.protocol.buffered() == 17
+    client.lose()
+
+
+@in_virtual_time
+async def test_what_is_held_back_goes_before_the_close_frame() -> None:
+    client = opened()
+    client.protocol.pipe.hold()
+    client.protocol.write(frame(b"held", TEXT))
+    assert client.frames[-1] != (TEXT, b"held")
+    client.protocol.close(1000, "enough")
+    assert [opcode for opcode, _ in client.frames[-2:]] == [TEXT, CLOSE]
+    assert client.frames[-2][1] == b"held"
+    client.lose()
+
+
+@in_virtual_time
+async def test_nothing_follows_the_close_frame() -> None:
+    client = opened()
+    write = client.protocol.write
+    client.protocol.close(1000, "enough")
+    write(frame(b"late", TEXT))
+    assert client.frames[-1][0] == CLOSE
+    client.lose()
+
+
+@in_virtual_time
+async def test_nothing_is_read_of_a_client_whose_bytes_cannot_be_parsed() -> None:
+    client = opened()
+    client.protocol.stop_parsing()
+    client.send(PING_COMMAND)
+    assert client.transport.pongs == 0
     client.lose()
