@@ -5,6 +5,7 @@ from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.pattern_subscriber import ChannelPart
 from eventhub.delivery.waiting import WaitingSubscribers
+from eventhub.hub import patterns
 from eventhub.hub.announcements import Announcements
 from eventhub.hub.naming_subscribers import NamingSubscribers
 from eventhub.hub.patterns import Patterns
@@ -112,6 +113,15 @@ PATTERN_RULES = [
     Rule(
         "resume: a channel that a client does not name begins with its log",
         PatternAudience, "_starts", "since is None or ", "since is not None and ", 1,
+    ),
+    Rule(
+        "channels that are open: an audience whose readers have left takes none",
+        patterns, "attach_open_feeds",
+        "if not serves(audience):  # its readers left before this task began", "if False:", 41,
+    ),
+    Rule(
+        "channels that are open: an audience takes each once",
+        patterns, "attach_open_feeds", "channel not in audience.feeds and ", "", 0,
     ),
     Rule(
         "silent channels: one that somebody needs is kept",

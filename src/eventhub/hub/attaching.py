@@ -17,6 +17,8 @@ async def attach_open_feeds(
     audience: PatternAudience, feeds: FeedRegistry, serves: Callable[[PatternAudience], bool]
 ) -> None:
     """Attach an audience to the feeds that exist. One that opens meanwhile attaches itself."""
+    if not serves(audience):  # its readers left before this task began
+        return
     for number, feed in enumerate(feeds, 1):
         channel = feed.channel
         fits = channel not in audience.feeds and audience.pattern.covers(channel)

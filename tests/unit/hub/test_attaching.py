@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from eventhub.events.event import Position
 from eventhub.hub import attaching
 from tests.harness.eventually import turns_until
 from tests.unit.hub.hub_node import Node, run, until
@@ -79,16 +80,31 @@ def test_a_pattern_that_comes_again_meanwhile_keeps_its_channels_and_gets_each_e
     run(scenario)
 
 
-def test_a_pattern_whose_last_reader_leaves_while_it_takes_feeds_takes_no_more() -> None:
+@pytest.mark.parametrize("turns", range(5))
+def test_a_pattern_whose_last_reader_leaves_while_it_takes_feeds_takes_no_more(turns: int) -> None:
     async def scenario(node: Node) -> None:
         for channel in CHANNELS:
             node.subscribe(channel)
         reader = Reader(node, "drop.*")
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
         node.hub.unsubscribe(reader.subscriber)
         for _ in range(20):
             await asyncio.sleep(0)
         assert attached(node) == 0
+
+    run(scenario)
+
+
+def test_a_channel_that_a_reader_names_is_taken_at_once_even_if_its_feed_is_about_to_close() -> (
+    None
+):
+    async def scenario(node: Node) -> None:
+        other = node.subscribe("drop.a")
+        await until(lambda: other.told("subscribed") == 1)
+        reader = Reader(node, "drop.*", {"drop.a": Position("k3x9", 1)})
+        node.hub.unsubscribe(other.subscribers[0])
+        await until(lambda: reader.told("gap") == 1)
+        assert '"channels":1' in reader.lines[0]
 
     run(scenario)
