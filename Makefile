@@ -70,7 +70,7 @@ comings: $(VENV)/test.stamp ## Measures how late an honest subscriber's events a
 autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about five minutes
 	$(BIN)/python -m tests.conformance.autobahn
 
-fuzz: $(VENV)/test.stamp ## Fuzzing guided by coverage, a million executions, and a million of the publish lane without it (tests/fuzz/RESULTS.md), about forty minutes; needs Python 3.11
+fuzz: $(VENV)/test.stamp ## Fuzzing guided by coverage, a million executions, and a million of the publish lane without it (tests/fuzz/RESULTS.md), about an hour; needs Python 3.11
 	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz
 	$(BIN)/python -m tests.fuzz.variations --seconds 3600
