@@ -195,7 +195,7 @@ def test_the_outstanding_queue_is_bounded(run: Evaluate) -> None:
         return [refused, socket().sent.map(({ data }) => data)];
     """)
     assert result["code"] == "queue_full"
-    assert "2 events are waiting" in result["message"]
+    assert "2 events wait" in result["message"]
     assert sent == [1, 2]
 
 

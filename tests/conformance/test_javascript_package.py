@@ -118,6 +118,20 @@ function told({ id, data }) {
 }
 """
 
+WRONG = """
+import { EventHub } from "@eventhub/client";
+
+const server = "http://localhost:1";
+try {
+  new EventHub(server, { WebSocket: undefined, token: () => "t" });
+} catch (error) {
+  console.log(String(error));
+}
+const hub = new EventHub(server, { WebSocket: class { close() {} } });
+await hub.events("a.b", { sinse: "-5" }).next().catch((error) => console.log(String(error)));
+hub.close();
+"""
+
 
 @pytest.fixture(name="project", scope="module")
 def project_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -171,6 +185,17 @@ def test_the_core_is_small(project: Path) -> None:
     size = len(gzip.compress(bundle.encode(), 9))
     assert size < BYTES, f"{size} bytes, compressed"
     assert all(f'import("./{name}")' in bundle for name in ON_DEMAND)
+
+
+def test_what_is_wrong_at_once_says_what_is_expected_and_leaves_nothing_running(
+    project: Path,
+) -> None:
+    (project / "wrong.mjs").write_text(WRONG)
+    assert run("node", "wrong.mjs", cwd=project).splitlines() == [
+        "TypeError: this runtime has no WebSocket: "
+        'pass { WebSocket } from the package "ws", or use Node 22',
+        "TypeError: unknown option sinse; expected since, where, member, presence, cursor",
+    ]
 
 
 @pytest.fixture(name="lasting")

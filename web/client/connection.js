@@ -16,7 +16,7 @@
 
 // The same connection would be closed again: protocol errors, a message that no endpoint accepts,
 // a missing extension (RFC 6455, section 7.4.1).
-const FINAL_CLOSE_CODES = [1002, 1003, 1007, 1008, 1009, 1010];
+const FINAL_CLOSE_CODES = /^10(0[23789]|10)$/;
 const MAX_DELAY_SECONDS = 3_600;
 
 /** Milliseconds until a WebSocket is tried again after it was replaced. */
@@ -27,7 +27,7 @@ const isRefusal = (closeCode) => closeCode >= 4400 && closeCode < 4500;
 /** Whether to reconnect after a close with this code. */
 export function mayReconnect(closeCode) {
   if (isRefusal(closeCode)) return closeCode === 4408 || closeCode === 4429;
-  return !FINAL_CLOSE_CODES.includes(closeCode);
+  return !FINAL_CLOSE_CODES.test(closeCode);
 }
 
 /** The longest wait, after so many seconds without a connection. The wait is a random part of it. */
@@ -60,7 +60,7 @@ export class Connection {
     this.#url = url;
     this.#options = options;
     this.#on = on;
-    this.status = { state: "stopped", reason: "not connected yet" };
+    this.status = { state: "stopped" };
   }
 
   /** Connects now. Does nothing while connecting or open. */

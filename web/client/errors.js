@@ -2,21 +2,14 @@
 // and two of the client's own: queue_full and stopped.
 
 /** The token is missing or refused. The same token would be refused again. */
-export const TOKEN_ERRORS = new Set([
-  "unauthorized",
-  "invalid_token",
-  "token_expired",
-  "forbidden",
-  "revoked",
-]);
+export const TOKEN_ERRORS = new Set(
+  "unauthorized invalid_token token_expired forbidden revoked".split(" "),
+);
 
 /** The same command may succeed later. */
-export const TEMPORARY_ERRORS = new Set([
-  "internal",
-  "broker_unavailable",
-  "too_many_channels",
-  "shutting_down",
-]);
+export const TEMPORARY_ERRORS = new Set(
+  "internal broker_unavailable too_many_channels shutting_down".split(" "),
+);
 
 export class EventHubError extends Error {
   /**

@@ -3,11 +3,15 @@
 /** Items that wait. With more, the channel is unsubscribed until the loop has taken them. */
 const BUFFER = 1000;
 
+const OPTIONS = ["since", "where", "member", "presence", "cursor"];
+
 /**
  * `subscribe(handlers, since)`: subscribes, and returns a function that unsubscribes and returns
- * where to go on.
+ * where to go on. A TypeError for `options` that hub.events() does not have.
  */
-export async function* eventsOf(subscribe) {
+export async function* eventsOf(subscribe, options) {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown) throw new TypeError(`unknown option ${unknown}; expected ${OPTIONS.join(", ")}`);
   const queue = new EventQueue(subscribe);
   try {
     for (;;) yield await queue.next();

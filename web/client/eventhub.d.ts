@@ -5,7 +5,8 @@ export declare class EventHub extends EventTarget {
     #private;
     /**
      * Connects at once. `url`: the address of the server or of its WebSocket (address.js); a
-     * TypeError for any other. A refused token stops the connection; setToken() restarts it.
+     * TypeError for any other, and where there is no WebSocket. A refused token stops the connection;
+     * setToken() restarts it.
      * @param {string | URL} url
      * @param {import("./types.js").Options} [options]
      */

@@ -26,7 +26,8 @@ export class EventHub extends EventTarget {
 
   /**
    * Connects at once. `url`: the address of the server or of its WebSocket (address.js); a
-   * TypeError for any other. A refused token stops the connection; setToken() restarts it.
+   * TypeError for any other, and where there is no WebSocket. A refused token stops the connection;
+   * setToken() restarts it.
    * @param {string | URL} url
    * @param {import("./types.js").Options} [options]
    */
@@ -34,6 +35,7 @@ export class EventHub extends EventTarget {
     super();
     this.#options = { ...DEFAULTS, ...options };
     const address = socketAddress(url);
+    if (!this.#options.WebSocket) throw new TypeError(NO_WEBSOCKET);
     this.#connection = new Connection(address, this.#options, {
       blocked: async () =>
         (await import("./fall-back.js")).fallBack(address, this.#connection, this.#options),
@@ -116,13 +118,13 @@ export class EventHub extends EventTarget {
   async *events(channel, options = {}) {
     const { eventsOf } = await import("./event-queue.js");
     yield* eventsOf((handlers, since) => {
-      const begin = since ? { since } : {};
+      const begin = since && { since };
       const subscription = this.subscribe(channel, { ...options, ...handlers, ...begin });
       return () => {
         this.unsubscribe(subscription);
         return subscription.since;
       };
-    });
+    }, options);
   }
 
   /**
@@ -177,8 +179,8 @@ export class EventHub extends EventTarget {
 
   /** A new idempotency key. */
   newKey() {
-    const part = () => Math.floor(this.#options.random() * 2 ** 32).toString(36);
-    return Array.from({ length: 4 }, part).join("-");
+    const part = () => this.#options.random().toString(36).slice(2);
+    return [1, 2, 3, 4].map(part).join("-");
   }
 
   #publish(channel, content, options = {}) {
@@ -187,7 +189,7 @@ export class EventHub extends EventTarget {
     if (state === "stopped") return Promise.reject(stopped(reason));
     const limit = this.#options.outstanding;
     if (this.#publishes.size >= limit) {
-      const fault = `${limit} events are waiting to be sent; this one was not accepted`;
+      const fault = `${limit} events wait to be sent; this one was not accepted`;
       return Promise.reject(new EventHubError("queue_full", fault));
     }
     const ref = this.#nextRef();
@@ -292,9 +294,11 @@ export class EventHub extends EventTarget {
   }
 
   #nextRef() {
-    this.#ref += 1;
-    return this.#ref;
+    return (this.#ref += 1);
   }
 }
+
+const NO_WEBSOCKET =
+  'this runtime has no WebSocket: pass { WebSocket } from the package "ws", or use Node 22';
 
 const stopped = (reason) => new EventHubError("stopped", `not connected: ${reason}`);

@@ -1,10 +1,9 @@
-// The client's options, each with its default. Tests replace the socket, the clock and the rest.
+// The client's options, each with its default: there is no `token`, which may be a function, and no
+// `storage` of cursors. Tests replace the socket, the clock and the rest.
 
 import { online, watchBrowser } from "./network.js";
 
 export const DEFAULTS = {
-  /** A token or API key, or a function that returns one or a promise of one. Empty: no token. */
-  token: null,
   /** Called with each status of the connection, see EventHub. */
   onStatus: () => {},
   /** The server accepted the token: { principal, expires_in (seconds, if the token expires) }. */
@@ -17,8 +16,6 @@ export const DEFAULTS = {
   outstanding: 256,
   /** Seconds. Publishes that are not stored by then are rejected with `too_old`. */
   maxAge: Infinity,
-  /** Keeps cursors across page loads: sessionStorage, or any object with getItem and setItem. */
-  storage: null,
 
   WebSocket: globalThis.WebSocket,
   clock: {

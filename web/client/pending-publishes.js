@@ -79,7 +79,7 @@ export class PendingPublishes {
 
   // One that is sent is answered.
   #expire(ref) {
-    if (!this.#pending.has(ref) || this.#pending.get(ref).sent) return;
+    if ((this.#pending.get(ref) ?? { sent: true }).sent) return;
     const fault = "the event was not stored within its `maxAge`, as far as is known";
     this.reject(ref, new EventHubError("too_old", fault));
   }

@@ -4,8 +4,14 @@ import { Channel } from "./channel.js";
 import { reached } from "./positions.js";
 import { Subscriber } from "./subscriber.js";
 
-const TOLD = { filter_failed: "onFilterFailed", signal: "onSignal", presence: "onPresence" };
-const MEMBERS = { join: "onJoin", leave: "onLeave", update: "onUpdate" };
+const TOLD = {
+  filter_failed: "onFilterFailed",
+  signal: "onSignal",
+  presence: "onPresence",
+  join: "onJoin",
+  leave: "onLeave",
+  update: "onUpdate",
+};
 
 export class Subscription extends Subscriber {
   #subscriptions = 0;
@@ -59,8 +65,7 @@ export class Subscription extends Subscriber {
     if (type === "event") this.#onEvent(message);
     if (type === "gap") this.#onGap(message);
     if (type === "position") this.#onPosition(message);
-    if (TOLD[type]) this.tell(TOLD[type], message);
-    if (MEMBERS[type]) this.tell(MEMBERS[type], message.member);
+    if (TOLD[type]) this.tell(TOLD[type], message.member ?? message);
   }
 
   #onSubscribed(message) {

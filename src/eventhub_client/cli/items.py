@@ -65,7 +65,7 @@ def fields_of(item: Item[Any]) -> dict[str, Any]:
         "type": "event",
         "channel": item.channel,
         "id": item.id,
-        "time": _time(item.time),
+        "time": rfc3339(item.time),
         "data": None if isinstance(item, Deletion) else item.data,
     }
     if item.key is not None:
@@ -96,7 +96,8 @@ def _text(item: Item[Any]) -> Text:
     return Text.assemble((clock, "dim"), " ", channel, author, " ", data)
 
 
-def _time(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
+    """A time as the protocol writes it, such as `2026-11-22T20:06:00.123Z`."""
     text = moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 

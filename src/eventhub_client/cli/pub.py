@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from eventhub_client.cli.ahead import ReadAhead
 from eventhub_client.cli.exits import REFUSED, command, say
+from eventhub_client.cli.items import rfc3339
 from eventhub_client.cli.output import output_option
 from eventhub_client.cli.pace import Pace
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
@@ -269,7 +270,7 @@ class _Publisher:
             return
         self.stored += 1
         if self._output == "json":
-            fields = {"channel": outcome.channel, "id": outcome.id, "time": str(outcome.time)}
+            fields = {"channel": outcome.channel, "id": outcome.id, "time": rfc3339(outcome.time)}
             typer.echo(json.dumps(fields))
         elif self._output == "text" and self._bar is None:
             typer.echo(outcome.id)
