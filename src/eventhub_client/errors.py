@@ -67,7 +67,11 @@ class Problem:
         code = str(fields.get("code", f"http_{status}"))
         return cls(
             code=code,
-            message=str(fields.get("message") or fields.get("detail") or ""),
+            message=str(
+                fields.get("message")
+                or fields.get("detail")
+                or ("" if "code" in fields else f"the server answered {status}. Is this EventHub?")
+            ),
             status=status or STATUS.get(code, 400),
             details=tuple(fields.get("details") or ()),
             id=fields.get("id"),

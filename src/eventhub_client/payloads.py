@@ -38,10 +38,18 @@ def encode(value: object) -> bytes:
     """One event as JSON. Raises TypeError or ValueError for what JSON lacks, such as NaN."""
     if isinstance(value, Encoded):
         return value.json
-    text = json.dumps(
-        value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")
-    )
-    return text.encode()
+    try:
+        text = json.dumps(
+            value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+        )
+        return text.encode()
+    except RecursionError:
+        raise ValueError("received an event that nests too deeply to be JSON") from None
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.end]
+        raise ValueError(
+            f"received an event with {half!r}, which is half a character; expected Unicode"
+        ) from None
 
 
 def _plain(value: Any) -> object:

@@ -3,11 +3,12 @@
 import json
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from eventhub_client.errors import Problem, Unavailable
 from eventhub_client.steps import Answer, Closed, Message, Received, Reply, Unreachable
 
 MESSAGE_BYTES = 16 << 20
@@ -22,6 +23,15 @@ WEBSOCKET_OPTIONS: dict[str, Any] = {
     "close_timeout": 1,
     "max_size": MESSAGE_BYTES,
 }
+
+
+class Fields(dict[str, Any]):
+    """An answer or a message. A field that it lacks raises Unavailable: it is not of EventHub."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise Unavailable(
+            Problem("invalid_answer", f"the answer has no {name}. Is this EventHub?", 502)
+        )
 
 
 def options(tls: ssl.SSLContext | None) -> dict[str, Any]:
@@ -50,20 +60,20 @@ def unreachable(failure: Exception) -> Unreachable:
 def _answer(status: int, headers: Mapping[str, str], body: bytes | bytearray) -> Answer:
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = {}
     told = headers.get("retry-after", "")
     retry_after = float(told) if told.isascii() and told.isdecimal() else None
-    return Answer(status, fields if isinstance(fields, dict) else {}, retry_after)
+    return Answer(status, Fields(fields if isinstance(fields, dict) else {}), retry_after)
 
 
 def message_of(frame: str | bytes) -> Reply:
     """A message. What is no JSON object is treated like a broken connection."""
     try:
         message: Message = json.loads(frame)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Closed(None, "not JSON")
-    return Received(message) if isinstance(message, dict) else Closed(None, "not an object")
+    return Received(Fields(message)) if isinstance(message, dict) else Closed(None, "not an object")
 
 
 def closed_of(failure: Exception) -> Closed:

@@ -34,8 +34,10 @@ def doctor(
     """Check a server from here: network, broker, clock, credential, proxy, delivery, resume."""
     try:
         json.loads(event)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"--event is not JSON: {error}; received {event[:60]!r}") from None
+    if set("*>") & set(channel):
+        raise ValueError(f"received --channel {channel}, a pattern; expected a channel")
     if origin is not None and not re.fullmatch(r"https?://[^/?#]+", origin):
         raise ValueError(f"received --origin {origin}; expected such as https://app.example")
     visit = Visit(target_of(server, context, token, api_key), channel, event, origin)

@@ -17,7 +17,8 @@ from websockets.exceptions import InvalidStatus
 
 from eventhub_client.cli.target import Target
 from eventhub_client.errors import HubError, Problem, error
-from eventhub_client.wire import FAILED, TRANSIENT, WEBSOCKET_OPTIONS, answer_of
+from eventhub_client.steps import Message, Received
+from eventhub_client.wire import FAILED, TRANSIENT, WEBSOCKET_OPTIONS, answer_of, message_of
 
 SECONDS = 5.0
 """How long one check may take."""
@@ -144,7 +145,7 @@ def _configuration(visit: Visit) -> str:
 def _websocket(visit: Visit) -> str:
     async def check() -> str:
         async with _opened(visit) as connection:
-            hello = json.loads(await asyncio.wait_for(connection.recv(), SECONDS))
+            hello = await _next(connection, "hello")
             limits = ", ".join(f"{name} {value}" for name, value in hello["limits"].items())
             return f"version {hello['version']}; {limits}"
 
@@ -199,13 +200,13 @@ def _delivery(visit: Visit) -> str:
             position = await _subscribe(connection, visit.channel, "latest")
             begin = time.monotonic()
             await asyncio.to_thread(_publish, visit)
-            await _event(connection)
+            await _next(connection, "event")
             late = (time.monotonic() - begin) * 1000
         await asyncio.to_thread(_publish, visit)
         async with _opened(visit) as connection:  # the first event again, and the second
             await _subscribe(connection, visit.channel, position)
-            await _event(connection)
-            await _event(connection)
+            await _next(connection, "event")
+            await _next(connection, "event")
         return f"an event arrives after {late:.0f} ms; a new connection gets what it missed"
 
     try:
@@ -276,14 +277,13 @@ async def _subscribe(connection: ClientConnection, channel: str, since: str) -> 
     return str((await _next(connection, "subscribed"))["position"])
 
 
-async def _event(connection: ClientConnection) -> None:
-    await _next(connection, "event")
-
-
-async def _next(connection: ClientConnection, kind: str) -> dict[str, Any]:
-    async def receive() -> dict[str, Any]:
+async def _next(connection: ClientConnection, kind: str) -> Message:
+    async def receive() -> Message:
         while True:
-            message: dict[str, Any] = json.loads(await connection.recv())
+            reply = message_of(await connection.recv())
+            if not isinstance(reply, Received):
+                raise Sick("what comes is no message", "check the address and the proxy's paths")
+            message = reply.message
             if message["type"] == "error":
                 raise Sick(f"{message['code']}: {message['message']}", "see PROTOCOL.md, Errors")
             if message["type"] == kind:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -21,7 +21,7 @@ from eventhub_client.cli.items import rfc3339
 from eventhub_client.cli.output import output_option
 from eventhub_client.cli.pace import Pace
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
-from eventhub_client.cli.values import values
+from eventhub_client.cli.values import TOO_DEEP, values
 from eventhub_client.errors import HubError, Unavailable
 from eventhub_client.items import Receipt
 from eventhub_client.publishing import Delivery
@@ -146,13 +146,20 @@ def _events(
             raise ValueError("received an event and --file; expected one of them")
         _only_for_an_argument(count, template=template)
         with file.open(encoding="utf-8") as lines:
-            yield from values(lines)
+            yield from _read(lines, str(file))
     elif data is None or data == "-":
         _only_for_an_argument(count, template=template)
-        yield from values(sys.stdin)
+        yield from _read(sys.stdin, "standard input")
     else:
         for number in range(1, count + 1):
             yield _parsed(_filled(data, number) if template else data)
+
+
+def _read(lines: TextIO, name: str) -> Iterator[Any]:
+    try:
+        yield from values(lines)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8: {error}") from None
 
 
 def _only_for_an_argument(count: int, *, template: bool) -> None:
@@ -168,10 +175,11 @@ def _filled(text: str, number: int) -> str:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        fault = error if isinstance(error, ValueError) else TOO_DEEP
         hint = " (--template replaces ${…})" if "${" in text else ""
         raise ValueError(
-            f"the event is not JSON: {error}; received {text[:60]!r}, expected such as "
+            f"the event is not JSON: {fault}; received {text[:60]!r}, expected such as "
             f'\'{{"sender":"ana","text":"oi"}}\'{hint}'
         ) from None
 
@@ -251,7 +259,7 @@ class _Publisher:
     def many(self, events: Iterator[Any], rate: float | None) -> None:
         """In batches of what is there. A paced one is what a tenth of a second sends."""
         ahead = ReadAhead(events)
-        size = BATCH if rate is None else max(1, min(BATCH, int(rate * BATCH_SECONDS)))
+        size = BATCH if rate is None else max(1, int(min(BATCH, rate * BATCH_SECONDS)))
         pace = Pace(rate)
         while batch := ahead.batch(size):
             pace.wait(len(batch))

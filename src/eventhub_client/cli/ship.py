@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from eventhub_client.cli.exits import REFUSED, command, say
 from eventhub_client.cli.log_file import QUIET_LOOKS, LineBatch, LogFile
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.errors import Forbidden, HubError, Refused, Unauthorized, UnknownChannel
+from eventhub_client.payloads import Encoded, encode
 from eventhub_client.sync import SyncHub
 
 POLL_SECONDS = 0.25
@@ -67,13 +68,15 @@ def ship(
         raise typer.Exit(REFUSED)
 
 
-def payload_of(line: str) -> Any:
-    """The event of a line: its JSON object, or a log message."""
+def payload_of(line: str) -> Encoded:
+    """The event of a line: its JSON object, or a log message. Any line is one of them."""
     try:
         value = json.loads(line)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {"level": "info", "message": line}
+        if isinstance(value, dict):
+            return Encoded(encode(value))
+    except (ValueError, RecursionError):
+        pass
+    return Encoded(encode({"level": "info", "message": line}))
 
 
 class _Shipper:

@@ -3,6 +3,7 @@
 An option counts first, then its variable, then the context, then `http://localhost:8000`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -61,7 +62,7 @@ class Target:
 
     def request(
         self, method: str, path: str, *, query: dict[str, Any] | None = None, body: object = None
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Any]:
         """A request that is answered with JSON. Raises HubError."""
         try:
             response = httpx.request(
@@ -78,7 +79,7 @@ class Target:
         answer = answer_of(response)
         if answer.status >= 400:
             raise error(Problem.of(answer.fields, answer.status))
-        return dict(answer.fields)
+        return answer.fields
 
 
 def target_of(

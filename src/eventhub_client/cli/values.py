@@ -6,6 +6,7 @@ from typing import Any
 
 VALUE_BYTES = 1 << 20
 """The longest value that is read."""
+TOO_DEEP = "it nests too deeply"
 _ENDS = frozenset('}]"0123456789els')
 _decoder = json.JSONDecoder()
 
@@ -29,6 +30,8 @@ def values(lines: Iterable[str]) -> Iterator[Any]:
                 if _may_go_on(waiting):
                     break
                 raise _fault(first, waiting, error) from None
+            except RecursionError:
+                raise _fault(first, waiting, ValueError(TOO_DEEP)) from None
             yield value
             waiting, first = waiting[end:].lstrip(" \t\r\n,"), number
         if waiting and not _may_go_on(waiting):

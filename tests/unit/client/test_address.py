@@ -19,11 +19,23 @@ def test_both_addresses_follow_from_one(url: str, http: str, websocket: str) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "hub.example", "ftp://a", "http://", "http://a?b"]
-)
+    "url",
+    [
+        "localhost:8000", "hub.example", "ftp://a", "http://", "http://a?b",
+        "http://a:99999", "http://a:port", "http://[::1",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_told(url: str) -> None:
     with pytest.raises(ValueError, match="expected such as https://hub"):
         Address.of(url)
+
+
+def test_what_is_received_is_said_without_what_may_be_secret() -> None:
+    with pytest.raises(ValueError, match="received the address 'localhost:8000'; "):
+        Address.of("localhost:8000")
+    with pytest.raises(ValueError, match=r"'hub\.example/a'") as caught:
+        Address.of("ftp://ana:secret@hub.example/a?token=secret#secret")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:

@@ -7,6 +7,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidMessage, Invalid
 from websockets.frames import Close
 from websockets.http11 import Response
 
+from eventhub_client.errors import Unavailable
 from eventhub_client.steps import Answer, Closed, Received, Reply, Unreachable
 from eventhub_client.wire import answer_of, closed_of, message_of, refusal_of, unreachable
 
@@ -48,6 +49,17 @@ def test_a_body_that_is_no_object_has_no_fields(body: bytes, fields: dict[str, s
     assert answer_of(httpx.Response(502, content=body)) == Answer(502, fields)
 
 
+def test_a_field_that_an_answer_lacks_says_that_this_is_no_eventhub() -> None:
+    answer = answer_of(httpx.Response(200, content=b"<html>"))
+    with pytest.raises(Unavailable, match=r"invalid_answer: the answer has no channels\. Is this"):
+        answer.fields["channels"]
+    message = message_of('{"type":"hello"}')
+    assert isinstance(message, Received)
+    with pytest.raises(Unavailable, match="the answer has no limits"):
+        message.message["limits"]
+    assert message.message.get("limits") is None
+
+
 @pytest.mark.parametrize(
     ("told", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)]
 )
@@ -61,6 +73,7 @@ def test_retry_after_is_a_number_of_seconds(told: str, seconds: float | None) ->
     [
         ('{"type":"pong"}', Received({"type": "pong"})),
         ("{", Closed(None, "not JSON")),
+        ("[" * 100_000, Closed(None, "not JSON")),
         (b"\xff", Closed(None, "not JSON")),
         ("[]", Closed(None, "not an object")),
     ],

@@ -35,6 +35,7 @@ def test_values_are_found(lines: list[str], expected: list[Any]) -> None:
         (["1\n", "2\n", '{"a":\n'], "line 3 is not JSON: it ends within the value"),
         (['"a" oops\n'], "line 1 is not JSON.*'oops'"),
         (["hello,\n"], "line 1 is not JSON.*'hello,'"),
+        (["[" * 100_000 + "]\n"], "line 1 is not JSON: it nests too deeply"),
         (["[" + "1," * VALUE_BYTES + "\n"], "begins in line 1 is longer than 1048576"),
     ],
 )
