@@ -209,7 +209,7 @@ def test_roles_and_names_tell_the_page(opened: Page) -> None:
 
 
 FIELD = """
-    const { fields } = await import("/static/pages/docs/schema-fields.js");
+    const { fields } = await import("/static/pages/common/schema-fields.js");
     const $defs = {
         Name: { type: "string", maxLength: 9 },
         Loop: { properties: { it: { $ref: "#/$defs/Loop" } } },

@@ -1,8 +1,9 @@
-"""The explorer with a real server."""
+"""The explorer's live view of a channel or pattern, with a real server."""
 
 import json
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitor
@@ -13,7 +14,7 @@ Visit = Callable[..., Visitor]
 
 
 def opened(visitor: Visitor, channel: str, since: str = "-50") -> Page:
-    page = visitor.open(f"/explore?channel={channel}&since={since}")
+    page = visitor.open(f"/explore/{channel}?since={since}")
     expect(page.locator("#status")).to_have_attribute("data-state", "open")
     return page
 
@@ -33,7 +34,7 @@ def test_events_appear_while_the_page_is_open_newest_first(
     server: EventHubServer, identity: Visit
 ) -> None:
     page = opened(identity(server), "iot.live")
-    expect(page.get_by_text("Waiting for events")).to_be_visible()
+    expect(page.locator("#state[data-kind=empty]")).to_be_visible()
     readings = [{"value": value, "unit": "Cel", "sensor": f"s{value}"} for value in range(20)]
     sent = [publish(server, "iot.live", reading)[0] for reading in readings]
     expect(ids(page)).to_have_text(sent[::-1])
@@ -41,7 +42,7 @@ def test_events_appear_while_the_page_is_open_newest_first(
         '{ "value": 19, "unit": "Cel", "sensor": "s19" }'
     )
     expect(page.locator("#count")).to_have_text("20 events")
-    expect(page.get_by_text("Waiting for events")).to_be_hidden()
+    expect(page.locator("#state")).to_be_hidden()
 
 
 def test_history_is_there_on_arrival(server: EventHubServer, identity: Visit) -> None:
@@ -79,7 +80,7 @@ def test_filter_hides_what_does_not_match_now_and_later(
         {"level": "error", "message": "beta"},
     )
     expect(ids(page)).to_have_count(2)
-    page.get_by_role("searchbox", name="Filter").fill("BETA")
+    page.get_by_role("searchbox", name="Find").fill("BETA")
     publish(
         server,
         "logs.filter",
@@ -88,7 +89,7 @@ def test_filter_hides_what_does_not_match_now_and_later(
     )
     expect(page.locator("#count")).to_have_text("4 events · 2 shown")
     expect(page.locator("#rows tr:visible")).to_have_count(2)
-    page.get_by_role("searchbox", name="Filter").fill("")
+    page.get_by_role("searchbox", name="Find").fill("")
     expect(page.locator("#rows tr:visible")).to_have_count(4)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#count")).to_have_text("0 events")
@@ -116,44 +117,28 @@ def test_hostile_data_is_shown_as_it_is(server: EventHubServer, identity: Visit)
     assert page.evaluate("window.harmed") is None
 
 
-def test_the_form_publishes_and_shows_the_answer(server: EventHubServer, identity: Visit) -> None:
-    page = opened(identity(server), "iot.form")
-    body = page.get_by_role("textbox", name="JSON event")
-    expect(body).to_have_value('{ "value": 21.5, "unit": "Cel", "sensor": "t1" }')
-    page.get_by_role("button", name="Publish").click()
-    answer = page.locator("#answer")
-    expect(answer).to_contain_text("201 Created")
-    expect(ids(page)).to_have_count(1)
-    expect(answer).to_contain_text(ids(page).text_content() or "?")
-    body.fill('{"value": "warm"}')
-    body.press("Control+Enter")
-    expect(answer).to_contain_text("422 invalid_event")
-    expect(answer).to_contain_text("/value: ")
-    body.fill("{")
-    page.get_by_role("button", name="Publish").click()
-    expect(answer).to_contain_text("400 invalid_json")
-    expect(ids(page)).to_have_count(1)
-
-
-def test_an_unknown_channel_is_explained(server: EventHubServer, identity: Visit) -> None:
-    page = identity(server).open("/explore?channel=nope.x")
-    expect(page.get_by_role("alert")).to_contain_text("nope")
-    expect(page.locator("#status")).to_have_attribute("data-state", "refused")
-    expect(page.get_by_role("status").first).to_have_text("refused: unknown channel")
-    expect(page.locator("#empty")).to_have_text("This channel is not being followed.")
-
-
-def test_a_connection_closed_for_an_unknown_channel_says_so(
-    server: EventHubServer, identity: Visit
+@pytest.mark.parametrize(
+    ("path", "field", "words"),
+    [
+        ("nope.x", "channel", "nope"),
+        ("a..b", "channel", "a..b"),
+        ("iot.x?since=yesterday", "since", "yesterday"),
+        ("iot.x?where=data.value+%3E", "where", "column"),
+    ],
+)
+def test_what_the_server_refuses_is_told_at_the_field(
+    server: EventHubServer, identity: Visit, path: str, field: str, words: str
 ) -> None:
-    visitor = identity(server)
-    visitor.context.route_web_socket(
-        "**/v1/ws", lambda route: route.close(code=4404, reason="unknown_channel")
-    )
-    page = visitor.open("/explore?channel=nope.x")
-    expect(page.locator("#status")).to_have_attribute("data-state", "stopped")
-    expect(page.locator(".status-text")).to_have_text("stopped: unknown_channel")
-    expect(page.locator("#empty")).to_have_text("This channel is not being followed.")
+    page = identity(server).open(f"/explore/{path}")
+    expect(page.locator(f"#{field}-fault")).to_contain_text(words)
+    expect(page.locator(f"#{field}")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#state")).to_have_attribute("data-kind", "refused")
+    expect(page.locator("#status")).to_have_attribute("data-state", "refused")
+    if field == "where":
+        page.locator("#where").fill("data.value > 1.0")
+        page.keyboard.press("Enter")
+        expect(page.locator("#where-fault")).to_be_hidden()
+        expect(page.locator("#status")).to_have_attribute("data-state", "open")
 
 
 def test_a_refused_channel_can_be_tried_again(server: EventHubServer, identity: Visit) -> None:
@@ -177,12 +162,12 @@ def test_a_refused_channel_can_be_tried_again(server: EventHubServer, identity: 
         route.send(json.dumps(refusal))
 
     visitor.context.route_web_socket("**/v1/ws", connect)
-    page = visitor.open("/explore?channel=iot.again")
+    page = visitor.open("/explore/iot.again")
     expect(page.locator("#status")).to_have_attribute("data-state", "refused")
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#status")).to_have_attribute("data-state", "open")
-    expect(page.get_by_role("alert")).to_be_hidden()
-    expect(page.locator("#empty")).to_contain_text("Waiting for events")
+    expect(page.locator("#channel-fault")).to_be_hidden()
+    expect(page.locator("#state")).to_have_attribute("data-kind", "empty")
 
 
 def test_watching_makes_nobody_a_member(server: EventHubServer, identity: Visit) -> None:
@@ -200,22 +185,38 @@ def test_watching_makes_nobody_a_member(server: EventHubServer, identity: Visit)
 
 def test_another_channel_can_be_opened(server: EventHubServer, identity: Visit) -> None:
     page = opened(identity(server), "iot.first")
-    page.get_by_role("combobox", name="Name").fill("logs.second")
-    page.get_by_role("textbox", name="Begin with").fill("10m")
+    publish(server, "iot.first", {"value": 1})
+    expect(ids(page)).to_have_count(1)
+    page.get_by_role("combobox", name="Channel or pattern").fill("logs.second")
+    page.get_by_role("combobox", name="Begin with").fill("10m")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/explore?channel=logs.second&since=10m")
+    page.wait_for_url("**/explore/logs.second?since=10m")
     expect(page.get_by_role("heading", level=1)).to_have_text("logs.second")
+    expect(page.locator("#state")).to_have_attribute("data-kind", "empty")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("iot.first")
+    expect(ids(page)).to_have_count(1)
 
 
-def test_a_lost_log_is_a_gap_row(fragile_server: EventHubServer, identity: Visit) -> None:
-    page = opened(identity(fragile_server), "iot.gap")
-    before = publish(fragile_server, "iot.gap", {"value": 1})
-    expect(ids(page)).to_have_text(before)
-    fragile_server.restart()
-    after = publish(fragile_server, "iot.gap", {"value": 2})
-    expect(ids(page)).to_have_text([*after, *before])
-    expect(page.locator("#rows .gap")).to_have_count(1)
-    expect(page.locator("#rows .gap")).to_contain_text(f"Gap after {before[0]}")
+def test_a_pattern_names_the_channel_and_shows_what_an_event_has_besides_data(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = opened(identity(server), "logs.wide.>")
+    [first] = publish(server, "logs.wide.a", {"level": "info", "message": "helo"})
+    expect(ids(page)).to_have_count(1)
+    http.post(
+        f"{server.url}/v1/channels/logs.wide.b",
+        json={"level": "info", "message": "x"},
+        headers={"ce-subject": "orders/7"},
+    ).raise_for_status()
+    row = page.locator("#rows tr", has_text="logs.wide.b")
+    expect(row.locator(".chip")).to_have_text(["channel logs.wide.b", "subject orders/7"])
+    http.post(
+        f"{server.url}/v1/channels/logs.wide.a?refers={first}&relation=edit",
+        json={"level": "info", "message": "hello"},
+    ).raise_for_status()
+    edit = page.locator("#rows tr", has_text="hello")
+    expect(edit.locator(".chip")).to_have_text(["channel logs.wide.a", f"edit {first}"])
 
 
 def test_a_phone_shows_everything(server: EventHubServer, identity: Visit) -> None:
@@ -224,7 +225,8 @@ def test_a_phone_shows_everything(server: EventHubServer, identity: Visit) -> No
     publish(server, channel, {"level": "info", "message": "w" * 500})
     expect(ids(page)).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.locator("summary", has_text="Publish").click()
+    page.get_by_role("tab", name="Publish").click()
+    expect(ids(page)).to_be_hidden()
     expect(page.get_by_role("button", name="Publish")).to_be_visible()
 
 
@@ -234,22 +236,29 @@ def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) 
     expect(ids(page)).to_have_count(1)
     expect(page.locator("main")).to_match_aria_snapshot("""
         - main:
+          - link "Channels"
           - heading "iot.roles" [level=1]
-          - status: connected
+          - paragraph: 1 event
+          - link "Open in Readings"
+          - form "What to follow":
+            - combobox "Channel or pattern"
+            - combobox "Begin with (since)"
+            - textbox "Only events that fit (where)"
+            - button "Follow"
           - region "iot.roles":
-            - searchbox "Filter"
+            - searchbox "Find in what is shown"
             - button "Pause"
             - button "Clear"
-            - table "Events, newest first":
-              - rowgroup:
-                - row "Id Time Data"
-              - rowgroup:
-                - row
-          - group:
-            - combobox "Name"
-            - textbox "Begin with (since)"
-            - button "Open"
-          - group:
-            - textbox "JSON event, or an array of them"
-            - button "Publish"
+            - group "Events":
+              - table "Events, newest first":
+                - rowgroup:
+                  - row "Time Id Data"
+                - rowgroup:
+                  - row
+          - tablist "Tools":
+            - tab "Publish" [selected]
+            - tab "Schema"
+            - tab "Code"
+            - tab "Frames"
+          - tabpanel "Publish"
     """)

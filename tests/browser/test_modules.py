@@ -156,13 +156,11 @@ def test_days_have_names(modules: Page, moment: str, expected: str) -> None:
         ("{ a: [1, 'x\\ny'] }", '{ "a": [ 1, "x\\ny" ] }'),
         ("'text'", '"text"'),
         ("{ a: 'x'.repeat(80) }", '{\n  "a": "' + "x" * 80 + '"\n}'),
+        ("{ a: 12345678901234567890n, b: [] }", '{ "a": 12345678901234567890, "b": [] }'),
     ],
 )
 def test_short_data_takes_one_line(run: Evaluate, data: str, expected: str) -> None:
-    assert (
-        run(f"return (await import('/static/pages/explore/event-table.js')).pretty({data})")
-        == expected
-    )
+    assert run(f"return (await import('/static/pages/explore/json.js')).pretty({data})") == expected
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ PAGES = [
     ("/iot/iot.light", "#state[data-kind=empty]"),
     ("/docs", "#channel-types article"),
     ("/chat/light", "#status"),
+    ("/explore", "#types details"),
+    ("/explore/iot.light", "#state[data-kind=empty]"),
     ("/operate", "#state[data-kind=refused]"),
 ]
 

@@ -102,7 +102,7 @@ def test_logs_are_followed(hub: SimpleNamespace, identity: Visit) -> None:
 
 
 def test_explore_publishes_and_shows(hub: SimpleNamespace, identity: Visit) -> None:
-    page = identity(hub).open("/explore?channel=chat.subpath-explored&since=-5")
+    page = identity(hub).open("/explore/chat.subpath-explored?since=-5")
     expect(page.locator("#status")).to_have_attribute("data-state", "open")
     http.post(
         f"{hub.url}/v1/channels/chat.subpath-explored", json={"sender": "ana", "text": "found"}

@@ -94,12 +94,20 @@ def with_thresholds(page: Page) -> None:
     page.get_by_text("Thresholds").click()
 
 
+def with_a_type(page: Page) -> None:
+    page.locator("#types summary").first.click()
+    ready(page, "#types .fields")
+
+
 STATES: list[tuple[str, str, Callable[[Page], Any] | None]] = [
     ("/", "#channels li", None),
     ("/docs", "#channel-types article", None),
     ("/chat/lobby", ".message", with_everything),
     ("/chat/lobby", ".message", with_a_dialog),
     ("/chat/empty", "#empty", None),
+    ("/explore", "#channels tr", with_a_type),
+    ("/explore/logs.>", "#rows tr", None),
+    ("/explore/logs.none?where=1%20%3D", "#where-fault", None),
     ("/operate", "#state[data-kind=refused]", None),
     ("/chat/no room", "#problem", None),
     ("/logs/logs.>", ".line", with_fields),

@@ -1,5 +1,4 @@
-// What a page needs that follows patterns: the connection with its status, the token form, and one
-// place that says whether the page is loading, refused, offline or live.
+// The connection of a page, with its status and the token form.
 
 import { TOKEN_ERRORS } from "../../client/errors.js";
 import { EventHub } from "../../client/eventhub.js";
@@ -20,13 +19,17 @@ export class Live {
   #replaying = new Set();
   #connection = { state: "connecting" };
 
-  /** `focus`: what is focused after the token form. `onChange()`: of the state or connection. */
-  constructor(focus, onChange) {
+  /**
+   * `focus`: what is focused after the token form. `onChange()`: of the state or connection.
+   * `options`: of the EventHub.
+   */
+  constructor(focus, onChange, options = {}) {
     this.#onChange = onChange;
     this.#status = new StatusView(byId("status"), () => this.#retry());
     this.#token = new Token(byId("token"), focus, (token) => this.#onToken(token));
     this.http = new Http({ base: SERVER.href, token: () => this.#token.value });
     this.#hub = new EventHub(SERVER, {
+      ...options,
       token: this.#token.value,
       onStatus: (status) => this.#onStatus(status),
       onAuthenticated: () => this.#onAuthenticated(),
@@ -50,14 +53,18 @@ export class Live {
     return this.#token.value;
   }
 
-  /** The status of the connection. */
+  get hub() {
+    return this.#hub;
+  }
+
   get connection() {
     return this.#connection;
   }
 
   /**
    * Follows these channels and patterns in place of the ones before. `options` as for
-   * EventHub.subscribe; onReplayed() is called when all of them have their history.
+   * EventHub.subscribe; onReplayed() is called when all of them have their history, and
+   * onResumed(pattern, count) when one has it again.
    */
   follow(patterns, options) {
     this.stop();
@@ -79,7 +86,7 @@ export class Live {
       const options = {
         ...this.#options,
         onSubscribed: () => this.#accepted(pattern),
-        onReplayed: () => this.#onReplayed(pattern),
+        onReplayed: (more) => this.#onReplayed(pattern, more),
         onError: (error) => this.#onError(pattern, error),
       };
       this.#subscriptions.set(pattern, this.#hub.subscribe(pattern, options));
@@ -95,10 +102,16 @@ export class Live {
     if (wasRefused) this.#onChange();
   }
 
-  #onReplayed(pattern) {
+  #onReplayed(pattern, { count, resumed }) {
+    if (resumed) this.#options.onResumed?.(pattern, count);
     if (!this.#replaying.delete(pattern) || this.#replaying.size) return;
     this.#options.onReplayed?.();
     this.#onChange();
+  }
+
+  /** Asks for a token. */
+  ask(error) {
+    this.#token.ask(error);
   }
 
   #onError(pattern, error) {

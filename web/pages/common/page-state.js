@@ -1,5 +1,4 @@
-// What a page that follows channels shows in place of its content: loading, empty, offline, or
-// refused.
+// What a page shows in place of its content: loading, empty, offline, refused.
 
 import { byId } from "./dom.js";
 import { addressOf } from "./place.js";

@@ -1,4 +1,4 @@
-// Shows what stands in place of a page's content: loading, empty, offline, refused, error.
+// Shows what stands in place of a page's content.
 
 /**
  * `root`: an element with the class "state" and role="status". `state`: its kind, title and text,

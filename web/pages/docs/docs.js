@@ -4,7 +4,7 @@ import { describeRules, describeType } from "../common/channel-type.js";
 import { byId, link } from "../common/dom.js";
 import { sampleChannel } from "../common/samples.js";
 import { groups, schemas } from "./openapi.js";
-import { fields, typeWords } from "./schema-fields.js";
+import { fields, typeWords } from "../common/schema-fields.js";
 import { entry, fieldTable, operation, paragraph, section } from "./view.js";
 
 async function load(path) {
@@ -64,9 +64,8 @@ function channelType(type) {
 
 function typeLinks(name) {
   const channel = sampleChannel(name);
-  const explore = `explore?${new URLSearchParams({ channel, since: "-50" })}`;
   const links = paragraph(
-    link(`Explore ${channel}`, explore),
+    link(`Explore ${channel}`, `explore/${channel}`),
     link("JSON Schemas", `v1/types/${encodeURIComponent(name)}`),
   );
   links.className = "links";

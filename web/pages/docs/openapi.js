@@ -1,6 +1,6 @@
 // An OpenAPI document as the page shows it: operations by tag, and shared schemas. No I/O.
 
-import { constraintWords, fields, meaning, typeWords } from "./schema-fields.js";
+import { constraintWords, fields, meaning, typeWords } from "../common/schema-fields.js";
 
 const METHODS = new Set(["get", "post", "put", "patch", "delete"]);
 const DEFAULT = "any other";

@@ -38,7 +38,7 @@ function pageOf({ name, payload }) {
 /** The address of the page that shows this channel best. */
 function addressOf({ payload }, channel) {
   const [, page] = PAGES[payload] ?? [];
-  return page ? `${page}/${channel}` : `explore?${new URLSearchParams({ channel, since: "-50" })}`;
+  return page ? `${page}/${channel}` : `explore/${channel}`;
 }
 
 /** Shows the first channels of a type that have events or subscribers. */

@@ -1,5 +1,6 @@
 // The panel with all fields of one line: copy, link, and filters made from its values.
 
+import { copyText } from "../common/clipboard.js";
 import { byId, clone } from "../common/dom.js";
 import { detailsOf } from "./line.js";
 import { equals } from "./where.js";
@@ -39,12 +40,12 @@ export class Details {
 
   /** Copies a line as JSON: the one that is shown, if none is given. */
   async copy(line = this.#line) {
-    const copied = await write(JSON.stringify(line.event, null, 2));
+    const copied = await copyText(JSON.stringify(line.event, null, 2));
     this.#on.say(copied ? "Copied as JSON" : "The browser does not allow copying here");
   }
 
   async #copyLink() {
-    const copied = await write(this.#on.linkTo(this.#line));
+    const copied = await copyText(this.#on.linkTo(this.#line));
     this.#on.say(copied ? "Link copied" : "The browser does not allow copying here");
   }
 
@@ -67,25 +68,4 @@ export class Details {
     const short = simple && String(value).length <= 200;
     return path && short ? () => this.#on.filter(equals(path, value)) : null;
   }
-}
-
-// Browsers have the clipboard in secure contexts only. Over plain HTTP a selection is copied.
-async function write(text) {
-  try {
-    if (navigator.clipboard) {
-      await navigator.clipboard.writeText(text);
-      return true;
-    }
-  } catch {
-    return false; // the person, or a policy, forbids it
-  }
-  const focused = document.activeElement;
-  const field = document.createElement("textarea");
-  field.value = text;
-  document.body.append(field);
-  field.select();
-  const copied = document.execCommand("copy");
-  field.remove();
-  focused.focus();
-  return copied;
 }

@@ -1,5 +1,7 @@
 // Figures of a node from its /metrics, and the rates between two looks. No I/O.
 
+import { moved } from "../common/rates.js";
+
 const SAMPLE = /^(eventhub_\w+?)(?:_total)?(?:\{.*\})? ([0-9.e+-]+)$/gm;
 
 /** What is shown: the label, the metric, and whether it is a rate. */
@@ -38,19 +40,6 @@ export function busiest(before, channels, seconds, most = 10) {
     .map((each) => ({ ...each, rate: moved(heads.get(each.name), each.head) / seconds }))
     .sort((a, b) => b.rate - a.rate || b.subscribers - a.subscribers)
     .slice(0, most);
-}
-
-/** Events between two heads. Offsets of one epoch count events, but for jumps. */
-function moved(before, now) {
-  if (!before || !now) return 0;
-  const [epoch, offset] = before.split("-");
-  const [newEpoch, newOffset] = now.split("-");
-  return epoch === newEpoch ? Math.max(0, Number(newOffset) - Number(offset)) : 0;
-}
-
-export function shown(number) {
-  const digits = number > 0 && number < 10 && !Number.isInteger(number) ? 1 : 0;
-  return number.toLocaleString("en", { maximumFractionDigits: digits });
 }
 
 /** Whom an action on a connection is for: the body of a request, or null for an anonymous client. */

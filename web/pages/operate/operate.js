@@ -4,10 +4,11 @@
 import { TOKEN_ERRORS } from "../../client/errors.js";
 import { byId } from "../common/dom.js";
 import { SERVER } from "../common/place.js";
+import { shown } from "../common/rates.js";
 import { showState } from "../common/state-view.js";
 import { Token } from "../common/token.js";
 import { Admin } from "./admin.js";
-import { busiest, figuresOf, shown, sumsOf, targetOf } from "./figures.js";
+import { busiest, figuresOf, sumsOf, targetOf } from "./figures.js";
 import { showRows } from "./tables.js";
 
 const EVERY = 2_000;

@@ -22,6 +22,7 @@ PAGES = {
     "/": "landing/landing.html",
     "/chat/{room}": "chat/chat.html",
     "/explore": "explore/explore.html",
+    "/explore/{pattern}": "explore/channel.html",
     "/docs": "docs/docs.html",
     "/operate": "operate/operate.html",
     "/logs/{pattern}": "logs/logs.html",

@@ -1,0 +1,59 @@
+"""What the explorer shows of its connection: gaps, resumes, raw frames."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.test_explore import ids, opened, publish
+from tests.harness.eventhub import EventHubServer
+
+Visit = Callable[..., Visitor]
+
+
+def test_a_lost_log_is_a_gap_row(fragile_server: EventHubServer, identity: Visit) -> None:
+    page = opened(identity(fragile_server), "iot.gap")
+    before = publish(fragile_server, "iot.gap", {"value": 1})
+    expect(ids(page)).to_have_text(before)
+    fragile_server.restart()
+    after = publish(fragile_server, "iot.gap", {"value": 2})
+    expect(ids(page)).to_have_text([*after, *before])
+    expect(page.locator("#rows .gap")).to_have_count(1)
+    expect(page.locator("#rows .gap")).to_contain_text(f"Gap after {before[0]}")
+    expect(page.locator("#rows .lost")).to_have_count(1)
+
+
+def test_a_resume_says_how_many_events_it_brought(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server)
+    page = opened(visitor, "iot.away")
+    first = publish(server, "iot.away", {"value": 1})
+    expect(ids(page)).to_have_text(first)
+    visitor.context.set_offline(True)
+    expect(page.locator("#status")).to_have_attribute("data-state", "offline")
+    expect(page.locator("#banner")).to_contain_text("No connection")
+    missed = publish(server, "iot.away", {"value": 2}, {"value": 3})
+    visitor.context.set_offline(False)
+    expect(ids(page)).to_have_text([*missed[::-1], *first])
+    expect(page.locator("#rows .mark").first).to_contain_text(
+        "Resumed. The 2 events that came in the meantime are below."
+    )
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_the_frames_of_the_connection_are_shown(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server, permissions=["clipboard-read", "clipboard-write"])
+    page = opened(visitor, "iot.frames")
+    page.get_by_role("tab", name="Publish").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_role("tab", name="Frames")).to_be_focused()
+    expect(page.locator("#frames .sent pre").last).to_contain_text('"type":"subscribe"')
+    expect(page.locator("#frames .received pre").last).to_contain_text('"type":"hello"')
+    publish(server, "iot.frames", {"value": 1})
+    event = page.locator("#frames .received", has_text='"data":{"value":1.0}')
+    expect(event).to_have_count(1)
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("Frames copied")).to_be_attached()
+    lines = page.evaluate("navigator.clipboard.readText()").split("\n")
+    assert [line.split()[1] for line in lines][:3] == ["·", "←", "→"]
+    page.locator("#frames-clear").click()
+    expect(page.locator("#frames li")).to_have_count(0)
