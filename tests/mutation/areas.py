@@ -56,7 +56,7 @@ AREAS = {
         ("server/publish",),
         (
             "unit/server/publish",
-            "unit/server/http/test_publish_lane.py",
+            "unit/server/http/test_publish_lane*.py",
             "unit/server/http/test_known_publish.py",
             "unit/server/http/test_both_ways.py",
         ),

@@ -51,13 +51,11 @@ LONG_TESTS = {
     "unit/delivery/test_feed_properties.py",
     "unit/observability/test_otel.py",
     "unit/presence/test_roster.py",
-    "unit/server/http/test_publish_lane.py",
     "unit/server/publish/test_endpoint.py",
     "unit/server/publish/test_ndjson.py",
     "unit/server/security/test_authentication.py",
     "unit/server/security/test_jwks.py",
     "unit/server/streams/test_outbox.py",
-    "unit/server/websocket/test_publish_queue.py",
 }
 """Files below tests/ that are longer, and yet to be split by subject."""
 GLOSSARY = re.findall(r"^\| `(\w+)` \| `(\w+/)` \| ", ARCHITECTURE, re.MULTILINE)

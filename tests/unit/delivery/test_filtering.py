@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from eventhub.delivery.encoding import LINES
+from eventhub.delivery.encoding import EVENT_STREAM, LINES
 from eventhub.delivery.filtering import QUIET_EVENTS, FilteredEncoding
 from eventhub.errors import InvalidFilter
 from eventhub.events.channel_types import SlowReaderPolicy
@@ -276,3 +276,12 @@ def test_a_failure_is_told_before_the_events_that_follow_it() -> None:
     assert failures(reader) == [b"e-1"]
     assert [b"filter_failed" in write for write in reader.writes] == [True, False]
     assert b'"data":2' in reader.writes[1]
+
+
+def test_readers_share_what_is_written_if_both_filter_and_encoding_are_the_same() -> None:
+    odd, even = Filters().get(ODD), Filters().get("data % 2 == 0")
+    one = FilteredEncoding(LINES, odd)
+    assert one == FilteredEncoding(LINES, odd)
+    assert hash(one) == hash(FilteredEncoding(LINES, odd))
+    for other in (FilteredEncoding(EVENT_STREAM, odd), FilteredEncoding(LINES, even), LINES):
+        assert one != other

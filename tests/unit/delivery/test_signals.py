@@ -233,3 +233,20 @@ def test_signals_that_are_dropped_are_counted_once_for_each_reader() -> None:
     assert audience.counters.signals_dropped == {"busy": 6}
     audience.finish()
     assert audience.counters.signals == 3
+
+
+def test_a_signal_that_is_dropped_counts_for_its_own_channel_type() -> None:
+    queue, first, second = SignalQueue(), DeliveryCounters(), DeliveryCounters()
+    large = signal(b"1" * (WAITING_BYTES // 2))
+    queue.push(large, first, 3)
+    queue.push(large, second, 2)
+    assert (first.signals_dropped, second.signals_dropped) == ({"busy": 2}, {})
+
+
+def test_signals_that_were_written_take_no_room() -> None:
+    audience = Audience(1)
+    for number in range(20):
+        send(audience, signal(b'"%b"' % (b"1" * (WAITING_BYTES // 4))))
+        audience.finish()
+        assert audience.counters.signals == number + 1
+    assert audience.counters.signals_dropped.total() == 0

@@ -10,7 +10,6 @@ from eventhub.server.connections import request_starts
 from eventhub.server.connections.request_starts import ANSWERED_AT_ONCE
 from eventhub.server.http import publish_lane
 from eventhub.server.http.known_publish import KnownPublish
-from eventhub.server.http.reader import RequestReader
 from eventhub.server.publish import fast_path
 from tests.harness.loop import in_loop
 from tests.unit.server.http.lane_node import CONFIG, EVENT, KEY, WITH_KEYS, post, primed, running
@@ -252,68 +251,3 @@ async def test_an_idle_connection_that_has_published_is_the_youngest() -> None:
         idle.make_room()
         assert second.transport.ended or second.transport.closed
         assert not first.transport.closed
-
-
-@pytest.mark.parametrize(
-    "first",
-    [
-        post(version="1.0"),
-        post("raw.a", EVENT, "Connection: close"),
-        post().replace(b"POST /", b"POST  /"),
-        post().replace(b"\r\n", b"\n", 1),
-        post("raw.a", EVENT, "A: 1\r\n 2"),
-    ],
-    ids=["HTTP/1.0", "the last request", "two spaces", "a bare line feed", "a folded header"],
-)
-@in_loop
-async def test_the_bytes_of_one_head_are_never_those_of_the_next(first: bytes) -> None:
-    """Two requests in one read: the lane knows the second, and must not learn the first as it."""
-    async with running() as node:
-        connection = await primed(node, post())
-        connection.send(first + post())
-        await asyncio.sleep(0)
-        known = [key[0] for key in connection.protocol.fast_path._heads if key[0] != "POST"]
-        assert first[: -len(EVENT)] not in known
-        assert set(known) <= {post()[: -len(EVENT)]}
-
-
-@in_loop
-async def test_a_known_head_is_known_with_this_length_only() -> None:
-    async with running() as node:
-        connection = await primed(node, post())
-        for body in (EVENT, b"1", EVENT, b"23", b"4", EVENT + b" "):
-            assert connection.send(post(body=body)).count(b"HTTP/1.1 201") == 1
-        stored = [EVENT, EVENT, b"1", EVENT, b"23", b"4", EVENT]
-        assert await node.stored("raw.a") == stored
-
-
-@in_loop
-async def test_bytes_that_are_known_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed: list[bytes] = []
-    feed = RequestReader.feed
-
-    def note(reader: RequestReader, data: bytes) -> None:
-        parsed.append(data)
-        feed(reader, data)
-
-    async with running() as node:
-        connection = await primed(node, post())
-        connection.send(post())
-        monkeypatch.setattr(RequestReader, "feed", note)
-        assert connection.send(post() * 3).count(b"HTTP/1.1 201") == 3
-        assert parsed == []
-        livez = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        assert b"200 OK" in await connection.ask(post() + livez)
-        assert parsed == [livez]
-
-
-@in_loop
-async def test_an_array_with_a_known_head_is_answered_at_once_unless_an_event_is_refused() -> None:
-    async with running() as node:
-        connection = await primed(node, post("chat.a"))
-        array, mixed = b"[%b,%b]" % (EVENT, EVENT), b"[%b,1]" % EVENT
-        for body in (array, array, array):  # the last one with bytes that are known
-            assert connection.send(post("chat.a", body)).startswith(b"HTTP/1.1 201")
-        assert connection.send(post("chat.a", mixed)) == b""
-        assert b"HTTP/1.1 207" in await connection.ask()
-        assert await node.stored("chat.a") == [EVENT] * 8

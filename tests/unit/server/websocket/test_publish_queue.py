@@ -1,98 +1,15 @@
 """server/websocket/publish_queue.py: publishes of one connection, in order, in groups, bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-import structlog
 
-from eventhub.brokers.memory import MemoryBroker
-from eventhub.config.loader import channel_types
-from eventhub.config.settings import Settings
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
-from eventhub.events.event import Earliest, Event, NewEvent, Receipt
-from eventhub.hub.hub import Hub
-from eventhub.observability.metrics import Metrics
-from eventhub.observability.tracing import GuardedTracing
+from eventhub.events.event import Earliest, NewEvent, Position, Receipt
+from eventhub.events.references import Reference, Relation
 from eventhub.server.websocket.publish_queue import BACKLOG, PublishQueue
 from eventhub.session.commands import Ref
-from tests.harness.hubs import running
-
-TYPES = channel_types(Settings(), Path())
-
-
-class GatedBroker(MemoryBroker):
-    """A memory broker that stores when it is let, and notes the sizes of the groups it gets."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda channel: TYPES.resolve(channel).retention, lambda: 0)
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.groups: list[int] = []
-        self.waiting = asyncio.Event()
-        self.fault: Exception | None = None
-
-    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        self.groups.append(len(events))
-        self.waiting.set()
-        await self.gate.wait()
-        if self.fault is not None:
-            raise self.fault
-        return await super().publish(events)
-
-
-class Publisher:
-    """A connection that publishes, and its answers."""
-
-    def __init__(self, hub: Hub, broker: GatedBroker) -> None:
-        self.hub = hub
-        self.broker = broker
-        self.answers: list[tuple[Ref, str, Receipt | EventHubError]] = []
-        self.failed: list[EventHubError] = []
-        self.submissions = PublishQueue(hub, self.answer, self.failed.append, "session")
-        self.answered = asyncio.Event()
-
-    def answer(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
-        self.answers.append((ref, channel, outcome))
-        self.answered.set()
-
-    def add(self, ref: int, key: str | None = None) -> bool:
-        return self.submissions.add(ref, NewEvent("chat.a", b"%d" % ref, 0, None, key))
-
-    async def until(self, count: int) -> None:
-        """Until so many are answered."""
-        while len(self.answers) < count:
-            self.answered.clear()
-            await self.answered.wait()
-
-    @property
-    def refs(self) -> list[Ref]:
-        return [ref for ref, _, _ in self.answers]
-
-    @property
-    def codes(self) -> list[str]:
-        return [
-            outcome.code if isinstance(outcome, EventHubError) else "stored"
-            for _, _, outcome in self.answers
-        ]
-
-
-@asynccontextmanager
-async def connected() -> AsyncIterator[Publisher]:
-    broker = GatedBroker()
-    hub = Hub(TYPES, broker, Metrics(kind.name for kind in TYPES))
-    async with running(hub):
-        yield Publisher(hub, broker)
-
-
-def run(scenario: Callable[[Publisher], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(10), connected() as publisher:
-            await scenario(publisher)
-
-    asyncio.run(main())
+from tests.unit.server.websocket.publisher import Publisher, run
 
 
 def test_a_publish_is_stored_and_answered_with_its_receipt() -> None:
@@ -258,79 +175,37 @@ def test_an_event_that_is_added_by_an_answer_is_published_too() -> None:
     run(scenario)
 
 
-class Traced:
-    """A publish that is traced, and how it ended."""
-
-    def __init__(self, attributes: Mapping[str, str]) -> None:
-        self.attributes = {**attributes, "traceparent": "ours"}
-        self.ends: list[str] = []
-
-    def stored(self, begin: int, error: EventHubError | None) -> None:
-        assert begin > 0
-
-    def end(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
-        self.ends += [
-            one.code if isinstance(one, EventHubError) else str(one.position) for one in outcomes
-        ]
-
-
-class EverySecond:
-    """Traces every second publish."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.traced: list[Traced] = []
-
-    def publish(
-        self, channel: str, attributes: Mapping[str, str] | None, transport: str
-    ) -> Traced | None:
-        assert (channel, transport) == ("chat.a", "websocket")
-        self.asked += 1
-        if self.asked % 2:
-            return None
-        self.traced.append(Traced(attributes or {}))
-        return self.traced[-1]
-
-    def fanned_out(
-        self, channel: str, events: Sequence[Event], seconds: float, subscribers: int
-    ) -> None: ...
-
-
-def test_traced_events_of_a_batch_carry_their_context_and_end_with_their_own_outcome() -> None:
+def test_each_event_of_a_group_has_its_own_reference() -> None:
     async def scenario(publisher: Publisher) -> None:
-        tracing = EverySecond()
-        publisher.hub.tracing = GuardedTracing(tracing, publisher.hub.faults)
-        for ref in range(4):
-            publisher.add(ref)
+        missing = Reference(Position("k3x9", 7), Relation.REACTION, None, moderates=False)
+        publisher.broker.gate.clear()
+        publisher.add(1)
+        await publisher.broker.waiting.wait()
+        publisher.add(2)
+        publisher.submissions.add(3, NewEvent("chat.a", b"3", 0), missing)
+        publisher.add(4)
+        publisher.broker.gate.set()
         await publisher.until(4)
-        receipts = [
-            str(outcome.position)
-            for _, _, outcome in publisher.answers
-            if isinstance(outcome, Receipt)
-        ]
-        assert [traced.ends for traced in tracing.traced] == [[receipts[1]], [receipts[3]]]
-        piece = await publisher.broker.history("chat.a", Earliest(), 10)
-        assert [event.attributes for event in piece.events] == [None, {"traceparent": "ours"}] * 2
+        assert publisher.refs == [1, 2, 3, 4]
+        assert publisher.codes == ["stored", "stored", "not_found", "stored"]
 
     run(scenario)
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [(BrokerUnavailable("away"), "broker_unavailable"), (RuntimeError("a bug"), "internal")],
-)
-def test_a_trace_ends_where_the_broker_fails(fault: Exception, code: str) -> None:
+def test_it_is_told_how_long_each_event_waited_for_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario(publisher: Publisher) -> None:
-        tracing = EverySecond()
-        publisher.hub.tracing = GuardedTracing(tracing, publisher.hub.faults)
-        publisher.broker.fault = fault
-        publisher.add(0)
-        publisher.add(1)
-        with structlog.testing.capture_logs() as lines:
-            await publisher.until(2)
-        assert [traced.ends for traced in tracing.traced] == [[code]]
-        assert [(line["where"], line["session"]) for line in lines] == (
-            [("publish", "session")] if code == "internal" else []
+        told: list[tuple[str, bool]] = []
+        monkeypatch.setattr(
+            publisher.hub,
+            "answered",
+            lambda channel, seconds: told.append((channel, 0 <= seconds < 60)),
         )
+        publisher.add(1)
+        publisher.add(2)
+        await publisher.until(2)
+        await asyncio.sleep(0)
+        assert told == [("chat.a", True)] * 2
 
     run(scenario)
