@@ -7,7 +7,7 @@ import { socketAddress } from "./address.js";
 import { Channels } from "./channels.js";
 import { Connection, longestWait } from "./connection.js";
 import { EventHubError } from "./errors.js";
-import { DEFAULTS } from "./options.js";
+import { DEFAULTS, MISSING } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
 
 export { EventHubError };
@@ -35,7 +35,7 @@ export class EventHub extends EventTarget {
     super();
     this.#options = { ...DEFAULTS, ...options };
     const address = socketAddress(url);
-    if (!this.#options.WebSocket) throw new TypeError(NO_WEBSOCKET);
+    if (!this.#options.WebSocket) throw new TypeError(MISSING);
     this.#connection = new Connection(address, this.#options, {
       blocked: async () =>
         (await import("./fall-back.js")).fallBack(address, this.#connection, this.#options),
@@ -46,8 +46,7 @@ export class EventHub extends EventTarget {
       status: (status) => this.#onStatus(status),
     });
     const { storage, clock } = this.#options;
-    const command = (message) => this.#send(message);
-    this.#channels = new Channels(command, () => this.#nextRef(), storage);
+    this.#channels = new Channels((message) => this.#send(message), () => this.#nextRef(), storage);
     this.#publishes = new PendingPublishes((text) => this.#connection.send(text), clock);
     this.#unwatch = this.#options.watch(
       () => this.#connection.check(),
@@ -118,8 +117,8 @@ export class EventHub extends EventTarget {
   async *events(channel, options = {}) {
     const { eventsOf } = await import("./event-queue.js");
     yield* eventsOf((handlers, since) => {
-      const begin = since && { since };
-      const subscription = this.subscribe(channel, { ...options, ...handlers, ...begin });
+      const all = { ...options, ...handlers, ...(since && { since }) };
+      const subscription = this.subscribe(channel, all);
       return () => {
         this.unsubscribe(subscription);
         return subscription.since;
@@ -297,8 +296,5 @@ export class EventHub extends EventTarget {
     return (this.#ref += 1);
   }
 }
-
-const NO_WEBSOCKET =
-  'this runtime has no WebSocket: pass { WebSocket } from the package "ws", or use Node 22';
 
 const stopped = (reason) => new EventHubError("stopped", `not connected: ${reason}`);

@@ -35,3 +35,7 @@ export const DEFAULTS = {
   /** Milliseconds: to connect, silence before a ping, to answer it. */
   timing: { connect: 10_000, ping: 15_000, pong: 5_000 },
 };
+
+/** Where there is no WebSocket. */
+export const MISSING =
+  'this runtime has no WebSocket: pass { WebSocket } from the package "ws", or use Node 22';

@@ -125,7 +125,7 @@ class Compiler:
             if name in MACROS or (found is not None and found.as_method):
                 hint = f"; it is called as in data.text.{name}(…)"
             else:
-                hint = f"; it is called as in {name}(…)" if found else ""
+                hint = f"; it is called as in {name}(…)" if found else _known(node)
             kind = "method" if node.method else "function"
             raise FilterSyntaxError(f"unknown {kind} {name[:40]!r}{hint}", node.column)
         if len(node.arguments) != found.arguments:
@@ -161,6 +161,19 @@ class Compiler:
         inner = Compiler({**self._keys, node.variable: key})
         condition = None if node.condition is None else inner.compile(node.condition)
         return loop(node, key, self.compile(node.over), inner.compile(node.body), condition)
+
+
+def _known(node: Call) -> str:
+    """The functions, or the methods, that there are."""
+    if node.function == "not":
+        return "; ! is not"
+    names = {
+        name
+        for name, each in FUNCTIONS.items()
+        if (each.as_method if node.method else each.as_function)
+    }
+    names |= {"matches", *MACROS} if node.method else {"has", "matches"}
+    return f"; known are {', '.join(sorted(names))}"
 
 
 def _constant(value: Any) -> Evaluate:

@@ -4,6 +4,7 @@ from eventhub.errors import InvalidFilter
 from eventhub.events.event import DELETED, Event
 from eventhub.filters.compiler import Compiler
 from eventhub.filters.fields import NAMES, RecentFields
+from eventhub.filters.kinds import check_condition
 from eventhub.filters.parser import parse
 from eventhub.filters.tokens import FilterSyntaxError
 from eventhub.filters.values import EvaluationError, Exhausted, Run, described
@@ -33,7 +34,9 @@ class EventFilter:
         """Steps taken so far."""
         self._saved = STEPS_SAVED
         try:
-            self._evaluate = Compiler.of(NAMES).compile(parse(text))
+            tree = parse(text)
+            self._evaluate = Compiler.of(NAMES).compile(tree)
+            check_condition(tree)
         except FilterSyntaxError as error:
             reason = f"column {error.column}: {error.message}"
             detail = {"pointer": "/where", "message": reason}

@@ -16,6 +16,19 @@ T = TypeVar("T")
 DEPTH = 50
 """Levels of nested expressions. `a + b + c` has two; any number of `&&` in a row have one."""
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
+_INFIX = {
+    "and": "; && is and",
+    "or": "; || is or",
+    "not": "; !(… in …) is not in",
+    "is": "; == compares",
+    "eq": "; == compares",
+    "ne": "; != compares",
+    "like": '; see data.text.contains("a") and data.text.matches("^a+")',
+    "matches": '; it is called as in data.text.matches("^a+")',
+    "contains": '; it is called as in data.text.contains("a")',
+    "between": "; it is x >= 1 && x <= 2",
+}
+"""What stands for the words of other languages between two values."""
 _RELATIONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 
 
@@ -64,7 +77,9 @@ class _Parser:
     def _unexpected(self, expected: str) -> FilterSyntaxError:
         token = self._next
         shown = token.text if token.kind == "end" else repr(token.text[:40])
-        return FilterSyntaxError(f"expected {expected}, found {shown}", token.column)
+        before = self._tokens[self._at - 1].text.lower()
+        hint = "; ! is not" if before == "not" else _INFIX.get(token.text.lower(), "")
+        return FilterSyntaxError(f"expected {expected}, found {shown}{hint}", token.column)
 
     # Nodes
 

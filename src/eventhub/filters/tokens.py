@@ -61,7 +61,7 @@ def tokens(text: str) -> Iterator[Token]:
         found = _RAW.match(text, at) or _TOKEN.match(text, at)
         column = at + 1
         if found is None:
-            raise FilterSyntaxError(_unexpected(text[at]), column)
+            raise FilterSyntaxError(_unexpected(text[at : at + 2].strip()), column)
         at = found.end()
         kind = found.lastgroup or "raw"
         if kind != "space":
@@ -69,7 +69,10 @@ def tokens(text: str) -> Iterator[Token]:
     yield Token("end", "the end", None, len(text) + 1)
 
 
-def _unexpected(character: str) -> str:
+def _unexpected(text: str) -> str:
+    if "~" in text[:2]:
+        return f'unexpected {text!r}; a regular expression is data.text.matches("^a+")'
+    character = text[0]
     if character in "\"'":
         return f"the string that begins with {character} does not end"
     hints = {"=": "; == compares", "&": "; && is and", "|": "; || is or"}

@@ -136,7 +136,7 @@ def test_an_event_matches_where_the_expression_is_true(text: str) -> None:
         ("data.none", "the value is null; expected true or false"),
         ("data.none < 1", "< does not take null and int (column 11)"),
         ("string(data.none) == ''", "string does not take null (column 1)"),
-        ("1", "the value is an int; expected true or false"),
+        ("data.count", "the value is an int; expected true or false"),
     ],
 )
 def test_an_event_without_a_value_does_not_match_and_the_reason_is_said(

@@ -64,6 +64,17 @@ INVALID = [
     ("(true)||" * 60 + "(" * 60, 480 + DEPTH + 1, f"nested more than {DEPTH} levels deep"),
     (f"data{'.a' * (DEPTH - 1)} || true", 4 + 2 * DEPTH, f"nested more than {DEPTH} levels deep"),
     ("1" + "+1" * 60, 2 * DEPTH, f"nested more than {DEPTH} levels deep"),
+    ("data.a and data.b", 8, "expected an operator or the end, found 'and'; && is and"),
+    ("(data.a OR data.b)", 9, "expected ')', found 'OR'; || is or"),
+    ("not data.a", 5, "expected an operator or the end, found 'data'; ! is not"),
+    ("not(data.a)", 1, "unknown function 'not'; ! is not"),
+    ("data.a not in [1]", 8, "expected an operator or the end, found 'not'; !(… in …) is not in"),
+    ("data.a =~ '^a'", 8, "unexpected '=~'; a regular expression is data.text.matches("),
+    ("data.a ~ '^a'", 8, "unexpected '~'; a regular expression is data.text.matches("),
+    ("data.a !~ '^a'", 9, "unexpected '~'; a regular expression is data.text.matches("),
+    ("data.a like 'x%'", 8, "expected an operator or the end, found 'like'; see data.text."),
+    ("data.a.like('a')", 8, "unknown method 'like'; known are all, contains, endsWith, exists, "),
+    ("lower(data.a)", 1, "unknown function 'lower'; known are bool, double, duration, dyn, has, "),
     ("msg{a: 1}", 4, "expected an operator or the end, found '{'"),
 ]
 
@@ -76,6 +87,46 @@ def test_an_invalid_filter_is_refused_with_a_column(text: str, column: int, reas
     assert raised.value.message.startswith(f"where is no filter: {said}")
     assert raised.value.details[0]["pointer"] == "/where"
     assert raised.value.details[0]["message"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "found"),
+    [
+        ("1", 1, "an int"),
+        ('"x"', 1, "a string"),
+        ("null", 1, "null"),
+        ("[data.a]", 1, "a list"),
+        ("{'a': data.a}", 1, "a map"),
+        ("int", 1, "a type"),
+        ("channel", 1, "a string"),
+        ("data.a + data.b", 8, "a sum"),
+        ("-data.a", 1, "a number or a time"),
+        ("size(data.a)", 1, "a number"),
+        ("data.a.map(x, x)", 8, "a list"),
+        ("data.a.filter(x, x)", 8, "a list"),
+        ("time.getHours()", 6, "a number"),
+        ("data.a ? 'a' : 'b'", 8, "a string"),
+        ("'a' ? data.a : data.b", 1, "a string"),
+        ("data.a && 1", 11, "an int"),
+        ("!(data.a || channel)", 13, "a string"),
+        ("data.a.exists(x, 'a')", 18, "a string"),
+        ("dyn(1)", 1, "an int"),
+    ],
+)
+def test_what_is_true_or_false_for_no_event_is_refused(text: str, column: int, found: str) -> None:
+    with pytest.raises(InvalidFilter) as raised:
+        filter_(text)
+    said = f"where is no filter: column {column}: this is {found}; expected true or false"
+    assert raised.value.message == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    """data;data.a;data['a'];key;by;true;data.a ? 1 : data.b;dyn(data);bool(data.a)
+    data.a.exists(channel, channel);data.a.map(x, 1).size() == 1""".replace("\n", ";").split(";"),
+)
+def test_what_may_be_true_for_an_event_is_accepted(text: str) -> None:
+    assert filter_(text).text == text
 
 
 @pytest.mark.parametrize(
