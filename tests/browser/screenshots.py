@@ -64,7 +64,7 @@ def operate_offline(page: Page) -> None:
 
 
 def fields(page: Page) -> None:
-    page.locator(".line:visible", has_text="payment declined").last.click()
+    page.locator(".line:visible").nth(-4).click()
     expect(page.locator("#details")).to_be_visible()
 
 

@@ -187,8 +187,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer
         yield running
 
 
-def token(sub: str) -> str:
-    grants = {action: [">"] for action in ("subscribe", "publish", "presence")}
+def token(sub: str, **more: list[str]) -> str:
+    grants = {action: [">"] for action in ("subscribe", "publish", "presence")} | more
     claims = {"sub": sub, "exp": time.time() + 600, "channels": grants}
     return jwt.encode(claims, SECRET, algorithm="HS256")
 
@@ -209,3 +209,26 @@ def test_with_tokens_names_are_checked_and_only_the_author_changes(
     expect(ana.locator("#log .changeable .text")).to_have_text(["it is me"])
     expect(rui.locator("#log .changeable")).to_have_count(0)
     expect(rui.locator("#log .by").last).to_have_text("by eve")
+
+
+def test_a_moderator_edits_and_deletes_what_others_wrote(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    ana = settled(identity(guarded).open(f"/chat/moderated#token={token('ana')}"))
+    for text in ("too long", "too rude"):
+        say(ana, text)
+    expect(ana.locator("#log .changeable")).to_have_count(2)
+    moderator = token("mod", moderate=["chat.*"])
+    mod = settled(identity(guarded).open(f"/chat/moderated#token={moderator}"))
+    expect(mod.locator("#log .changeable:not(.own)")).to_have_count(2)
+    first, last = mod.locator("#log .message").first, mod.locator("#log .message").last
+    first.hover()
+    first.get_by_role("button", name="Edit").click()
+    change(mod, "shorter")
+    last.hover()
+    last.get_by_role("button", name="Delete").click()
+    mod.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(texts(ana)).to_have_text(["shorter", "This message was deleted."])
+    box(mod).focus()
+    mod.keyboard.press("ArrowUp")
+    expect(box(mod)).to_have_value("")  # there is no message of the moderator's own

@@ -78,6 +78,22 @@ def test_a_mention_has_the_whole_name_in_any_case(run: Evaluate) -> None:
     assert run(CHAT + script) == [True, False, False, True, True, False]
 
 
+def test_a_token_says_whether_its_holder_moderates(run: Evaluate) -> None:
+    script = """
+        const { moderates } = await load("moderation");
+        const token = (claims) => `x.${btoa(JSON.stringify(claims)).replaceAll("=", "")}.y`;
+        const grant = (patterns) => token({ channels: { moderate: patterns } });
+        const may = (patterns) => moderates(grant(patterns), "chat.a.b");
+        return [
+            [">", "chat.>", "chat.a.*", "chat.*.b", "chat.a.b"].filter((each) => !may([each])),
+            ["chat.a", "chat.*", "chat.a.b.>", "*.a", "chat.a.c"].filter((each) => may([each])),
+            [null, "", "ehk_key", "x.y.z", token({}), token({ channels: { moderate: "chat.>" } })]
+                .filter((each) => moderates(each, "chat.a.b")),
+        ];
+    """
+    assert run(CHAT + script) == [[], [], []]
+
+
 def test_the_newest_version_counts_in_whatever_order_events_are_known(run: Evaluate) -> None:
     script = """
         const events = [

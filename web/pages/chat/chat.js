@@ -15,6 +15,7 @@ import { Conversation } from "./conversation.js";
 import { describeGap } from "./gaps.js";
 import { MessageActions } from "./message-actions.js";
 import { MessageLog } from "./message-log.js";
+import { moderates } from "./moderation.js";
 import { changedName, knownName, nameOr } from "./name.js";
 import { Notifications } from "./notifications.js";
 import { Older } from "./older.js";
@@ -34,7 +35,8 @@ const channel = `chat.${room}`;
 const draftKey = `eventhub.draft.${channel}`;
 const title = new UnreadTitle(`#${room} · EventHub`);
 const log = new MessageLog((id) => conversation.forget(id), loadOlder);
-const conversation = new Conversation(log, () => ({ name, principal }));
+const person = () => ({ name, principal, moderates: moderates(token.value, channel) });
+const conversation = new Conversation(log, person);
 const people = new People();
 const outbox = new Outbox();
 const absence = new Absence();
@@ -55,7 +57,9 @@ const composer = new Composer(
 const changes = new Changes(conversation, composer, log, refer);
 const actions = new MessageActions(changes, () => composer.focus());
 const notifications = new Notifications(room);
-const status = new StatusView(byId("status"), onRetry);
+const status = new StatusView(byId("status"), () =>
+  status.refused ? subscribe() : hub.connect(),
+);
 const token = new Token(byId("token"), composer, onToken);
 const http = new Http({ base: SERVER.href, token: () => token.value });
 const rooms = new Rooms(http, channel);
@@ -160,9 +164,8 @@ function onReplayed() {
   if (older.held >= HISTORY) fill();
 }
 
-/** Loads older messages until there is something to scroll: reactions have no rows. */
 async function fill() {
-  while (log.unfilled && !older.done && (await loadOlder()));
+  while (log.unfilled && !older.done && (await loadOlder())); // reactions have no rows
 }
 
 function showMissed(count) {
@@ -209,11 +212,6 @@ function onError(error) {
 function showProblem(text) {
   byId("problem").hidden = !text;
   byId("problem").textContent = text;
-}
-
-function onRetry() {
-  if (status.refused) subscribe();
-  else hub.connect();
 }
 
 function onAuthenticated({ principal: authenticated }) {

@@ -8,7 +8,10 @@ export class Conversation {
   #log;
   #me;
 
-  /** `me()`: { name, principal } of the person; the principal is null without a token. */
+  /**
+   * `me()`: { name, principal, moderates } of the person; the principal is null without a token,
+   * `moderates` whether the person may change what others wrote.
+   */
   constructor(log, me) {
     this.#log = log;
     this.#me = me;
@@ -33,7 +36,8 @@ export class Conversation {
     const row = this.#log.row(id);
     if (!row || !this.#versions.has(id)) return;
     const view = this.#versions.view(id, this.#author());
-    showVersion(row, view, this.#me().name, this.isOwn(view.event));
+    const { name, moderates } = this.#me();
+    showVersion(row, view, name, moderates || this.isOwn(view.event));
   }
 
   forget(id) {

@@ -75,7 +75,7 @@ export class MessageLog {
 
   /** The row of the person's newest message that is not deleted, or undefined. */
   lastOwn() {
-    return [...this.#log.querySelectorAll(":scope > .changeable")].at(-1);
+    return [...this.#log.querySelectorAll(":scope > .own.changeable")].at(-1);
   }
 
   /** The row of the message with this id, or undefined. */

@@ -30,7 +30,7 @@ export function showAuthor(row, sender, by) {
   if (same) mark.setAttribute("aria-label", "name checked");
 }
 
-/** Shows the newest version (versions.js). `mayChange`: it is the person's own. */
+/** Shows the newest version (versions.js). `mayChange`: the person may edit and delete it. */
 export function showVersion(row, { text, edited, deleted, reactions }, me, mayChange) {
   row.classList.toggle("deleted", deleted);
   row.classList.toggle("changeable", mayChange && !deleted);

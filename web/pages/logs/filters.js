@@ -30,7 +30,8 @@ export class Filters {
     byId("range").addEventListener("change", () => this.#onRange());
     byId("wrap").addEventListener("click", () => this.toggleWrap());
     byId("live").addEventListener("click", () => this.setRange({ since: USUAL }));
-    this.#more(String(queryOf({ ...view, wrap: false, event: null })) !== "");
+    const range = view.range.from === undefined ? { since: USUAL } : view.range;
+    this.#more(String(queryOf({ ...view, range, wrap: false, event: null })) !== "");
     byId("more").addEventListener("click", ({ target }) =>
       this.#more(target.getAttribute("aria-expanded") === "false"),
     );
