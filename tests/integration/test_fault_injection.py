@@ -277,9 +277,6 @@ _REASONS = dict.fromkeys(
     "brokers/redis/link.py:RedisLink.data_received:_give": (
         "contains what whoever waits makes of an answer"
     ),
-    "observability/json_lines.py:JsonLines._write_soon:call_soon": (
-        "drops lines that cannot be written (test_json_lines.py)"
-    ),
     "brokers/redis/link.py:RedisLink.write:call_soon": "writes bytes that are packed already",
     "brokers/redis/publisher.py:RedisPublisher._send_again:call_later": (
         "`_schedule`, which appends to a list"
