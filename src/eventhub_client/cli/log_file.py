@@ -7,8 +7,11 @@ the file is shorter than what was read    it was emptied in place: from its begi
 at the start, the path names another one  the file that was read before is looked for beside it, by
                                           inode, and finished first
 that one is not there (compressed, say)   what it had left is lost, which is said
+another file has its inode, as its        the same, and this one is read from its beginning
+first bytes are others
 
-A file that is emptied, and grows beyond what was read between two looks, is not noticed.
+A file that is emptied, and grows beyond what was read between two looks of a running reader, is not
+noticed.
 """
 
 import glob
@@ -27,6 +30,7 @@ _RENAMED = re.compile(r"[.-]\d[\dT:.-]*")
 """What rotation adds to a name."""
 BATCH_LINES = 500
 BATCH_BYTES = 512 * 1024
+KNOWN_BYTES = 1024
 LINE_BYTES = 256 * 1024
 """A longer line is cut into several."""
 
@@ -42,6 +46,9 @@ class Mark:
     offset: int = 0
     generation: int = 0
     sending: int | None = None
+    known: int = 0
+    first: str = ""
+    """A hash of the first `known` bytes: an inode is used again when its file is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +72,15 @@ class LogFile:
         self._path = path
         self._state = state
         self._say = say
+        self._said = ""
         self._file: IO[bytes] | None = None
         self._mark = Mark(0, 0)
         self._looks = self._looks_left = looks
+
+    @property
+    def was_found(self) -> bool:
+        """Whether there is such a file, or was in an earlier run."""
+        return self._file is not None or self._stored() is not None
 
     def next_batch(self) -> LineBatch | None:
         """The next lines, None while there are none. Call `done` when they are stored."""
@@ -90,20 +103,31 @@ class LogFile:
 
     # Which file
 
+    def _say_once(self, text: str) -> None:
+        """It is looked for four times a second."""
+        if text != self._said:
+            self._said = text
+            self._say(text)
+
     def _open(self) -> bool:
         stored = self._stored()
-        if stored is not None and (old := self._find(stored)) is not None:
+        old = None if stored is None else self._find(stored)
+        if stored is not None and old is not None:
             self._file, self._mark = old.open("rb"), stored
-            return True
+            if _hash(self._file.read(stored.known)) == stored.first or not stored.known:
+                return True
+            self.close()
         if stored is not None:
-            self._say(
+            self._say_once(
                 f"{self._path}: the file that was read before is gone; "
                 f"what it had after byte {stored.offset} is lost"
             )
-        path = self._path if stored is None else self._following(stored)
+        path = self._path if stored is None else self._following(stored) or old
         if path is None or not path.exists():
+            if stored is None:
+                self._say_once(f"{self._path}: there is no such file yet")
             return False
-        self._begin(path)
+        self._begin(path, 0 if stored is None or path != old else stored.generation + 1)
         return True
 
     def _candidates(self) -> list[tuple[os.stat_result, Path]]:
@@ -169,6 +193,8 @@ class LogFile:
                 return None
             self._looks_left = self._looks if self._looks_left else 0
             written = os.fstat(self._file.fileno()).st_mtime_ns
+            if mark.offset == 0:
+                mark = replace(mark, known=len(data[:KNOWN_BYTES]), first=_hash(data[:KNOWN_BYTES]))
             self._keep(replace(mark, written=written, sending=mark.offset + len(data)))
         end = mark.offset + len(data)
         name = f"{mark.device} {mark.inode} {mark.generation} {mark.offset} {end} "
@@ -195,6 +221,10 @@ class LogFile:
         draft = self._state.with_name(f"{self._state.name}.{os.getpid()}.next")
         draft.write_text(json.dumps(asdict(mark)), encoding="utf-8")
         draft.replace(self._state)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _is(stat: os.stat_result, mark: Mark) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from eventhub_client.cli.exits import REFUSED, command, say
+from eventhub_client.cli.exits import REFUSED, USAGE, command, say
 from eventhub_client.cli.log_file import QUIET_LOOKS, LineBatch, LogFile
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.errors import Forbidden, HubError, Refused, Unauthorized, UnknownChannel
@@ -64,6 +64,8 @@ def ship(
                 if once:
                     break
                 time.sleep(POLL_SECONDS)
+        if not all(file.was_found for file in files):
+            raise typer.Exit(USAGE)
     if shipper.refused:
         raise typer.Exit(REFUSED)
 

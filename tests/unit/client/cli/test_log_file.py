@@ -48,8 +48,10 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     reader.file.close()
 
 
-def test_a_file_that_is_not_there_yet_is_waited_for(reader: Reader) -> None:
-    assert reader.lines() == []
+def test_a_file_that_is_not_there_yet_is_waited_for_and_that_is_said_once(reader: Reader) -> None:
+    assert (reader.lines(), reader.lines()) == ([], [])
+    assert reader.said == [f"{reader.path}: there is no such file yet"]
+    assert not reader.file.was_found
     reader.write("a\nb\n")
     assert reader.lines() == ["a", "b"]
     assert reader.lines() == []
@@ -184,3 +186,43 @@ def test_a_damaged_state_is_named(reader: Reader, text: str) -> None:
     reader.state.write_text(text)
     with pytest.raises(ValueError, match=r"state\.json does not say where the file was read to"):
         reader.file.next_batch()
+
+
+def test_a_file_that_is_gone_is_said_once_until_there_is_a_new_one(reader: Reader) -> None:
+    reader.write("a\n")
+    assert reader.lines() == ["a"]
+    reader.path.unlink()
+    reader.restart()
+    assert (reader.lines(), reader.lines()) == ([], [])
+    (said,) = reader.said
+    assert "is gone; what it had after byte 2 is lost" in said
+    assert reader.file.was_found
+    reader.write("b\n")
+    assert reader.lines() == ["b"]
+
+
+@pytest.mark.parametrize("written", ["b\n", "longer\nthan before\n"])
+def test_another_file_with_the_same_inode_is_read_from_its_beginning(
+    reader: Reader, written: str
+) -> None:
+    reader.write("a\n")
+    assert reader.batch().lines == ["a"]
+    first = reader.batch()
+    reader.file.done(first)
+    reader.file.close()
+    reader.path.write_text(written)  # in place, so the inode stays
+    reader.restart()
+    second = reader.batch()
+    assert second.lines == written.splitlines()
+    assert second.key != first.key
+    assert "is lost" in reader.said[0]
+
+
+def test_a_mark_of_an_earlier_version_is_good(reader: Reader) -> None:
+    reader.write("a\n")
+    reader.lines()
+    mark = json.loads(reader.state.read_text())
+    reader.state.write_text(json.dumps({**mark, "known": 0, "first": ""}))
+    reader.write("b\n")
+    reader.restart()
+    assert reader.lines() == ["b"]
