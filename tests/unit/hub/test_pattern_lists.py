@@ -166,6 +166,18 @@ def test_a_pattern_that_cannot_be_written_to_ends_its_readers() -> None:
     run_for_minutes(scenario)
 
 
+def test_a_channel_that_cannot_be_served_ends_the_readers_of_its_patterns() -> None:
+    async def scenario(node: Node) -> None:
+        Lists(node, "drop.a", "latest.a")
+        reader, other = Reader(node, "drop.*"), Reader(node, "latest.*")
+        await turns()
+        node.hub.feeds.give_up("drop.a")
+        await turns()
+        assert (reader.failed, other.failed) == (["internal"], [])
+
+    run_for_minutes(scenario)
+
+
 def test_the_readers_of_a_pattern_share_its_text() -> None:
     async def scenario(node: Node) -> None:
         texts = ["".join(["drop", ".*"]) for _ in range(2)]

@@ -259,3 +259,20 @@ async def test_an_unexpected_error_is_noted_and_answered_as_internal(
     assert code(node.publish()) == (500, "internal")
     assert node.rejected == [("chat.a", "internal")]
     assert node.manager.hub.faults.counts == {"publish": 1}
+
+
+@in_loop
+async def test_an_event_of_a_type_with_keys_is_stored_with_its_key() -> None:
+    node = Node(channels={"orders": {"payload": "json", "key": "/id"}})
+    node.publish(b'{"id":"x"}', request=node.request({b"ce-source": b"/a"}, channel="orders.a"))
+    (event,) = (await node.manager.hub.history("orders.a", Earliest(), 10)).events
+    assert event.attributes == {"source": "/a", "key": "x"}
+
+
+@in_loop
+async def test_it_is_told_how_long_a_publish_took() -> None:
+    node, told = Node(), list[float]()
+    publisher: Any = node.manager.hub.publisher
+    publisher.answered = lambda _, seconds: told.append(seconds)
+    node.publish()
+    assert [0 <= seconds < 60 for seconds in told] == [True]

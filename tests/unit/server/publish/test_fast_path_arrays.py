@@ -77,6 +77,20 @@ async def test_an_unexpected_error_of_an_array_is_noted_and_answered_as_internal
     assert node.manager.hub.faults.counts == {"publish": 1}
 
 
+@in_loop
+async def test_white_space_may_stand_before_an_array() -> None:
+    response = Node().publish(b" \r\n\t[%b,%b]" % (EVENT, EVENT))
+    assert (response.status, json.loads(response.body)["accepted"]) == (201, 2)
+
+
+@in_loop
+async def test_an_array_of_a_type_with_keys_is_not_taken() -> None:
+    node = Node(channels={"orders": {"payload": "json", "key": "/id"}})
+    request = node.request(channel="orders.a")
+    assert node.try_publish(b'[{"id":"x"}]', request=request) is None
+    assert node.try_publish(b'{"id":"x"}', request=request) is not None
+
+
 class Charge:
     """Notes what is paid. `refusal` is raised by `check`."""
 
