@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from eventhub_client.cli import app
+from eventhub_client.cli.health_checks import CHECKS, Sick, Visit
+from eventhub_client.cli.target import Target
 from tests.integration.commands import home
 
 __all__ = ["home"]
@@ -17,13 +19,15 @@ class _Page(BaseHTTPRequestHandler):
     """The same page for every request."""
 
     status = 200
+    body = b"<html>"
+    protocol_version = "HTTP/1.1"
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(self.status)
-        self.send_header("Content-Length", "6")
+        self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
-        self.wfile.write(b"<html>")
+        self.wfile.write(self.body)
 
     do_GET = do_POST = do_DELETE = answer  # noqa: N815  # the names that it looks for
 
@@ -70,3 +74,20 @@ def test_doctor_says_that_a_page_of_another_server_is_not_eventhub(page: str) ->
     assert "✗ configuration: invalid_answer: the answer has no types. Is this EventHub?" in (
         answer.stdout
     )
+
+
+def test_a_proxy_that_refuses_websockets_is_told_from_a_server_that_does(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = Visit(Target(page), "chat.doctor", "1", None)
+    monkeypatch.setattr(_Page, "status", 403)
+    with pytest.raises(Sick, match="answered with 403") as proxy:
+        CHECKS["websocket"](visit)
+    assert "a proxy in between must pass the headers" in proxy.value.advice
+    monkeypatch.setattr(_Page, "body", b'{"code":"forbidden"}')
+    with pytest.raises(Sick, match="answered with 403") as refused:
+        CHECKS["websocket"](visit)
+    assert "the origin is not listed" in refused.value.advice
+    with pytest.raises(Sick) as delivery:
+        CHECKS["delivery and resume"](visit)
+    assert delivery.value.advice == "it needs a WebSocket: see that check"

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from eventhub_client.cli.target import Target
 from eventhub_client.errors import HubError, Problem, error
@@ -100,8 +100,7 @@ def _clock(visit: Visit) -> str:
 
 def _credential(visit: Visit) -> str:
     try:
-        query = {"match": visit.channel, "limit": 1}
-        visit.target.request("GET", "/v1/channels", query=query)
+        visit.target.request("GET", "/v1/channels", query={"match": visit.channel, "limit": 1})
     except HubError as failure:
         raise Sick(str(failure), "see `eventhub token new` and `eventhub key new`") from None
     if not visit.target.headers:
@@ -120,8 +119,7 @@ async def _authenticated(visit: Visit) -> str:
         return f"{kind} is ignored: {refused}"
     except FAILED:
         return f"{kind} is accepted"  # the check of the WebSocket says what is wrong
-    ends = answer.get("expires_in")
-    until = "" if ends is None else f", for {ends:.0f} more seconds"
+    until = f", for {answer['expires_in']:.0f} more seconds" if "expires_in" in answer else ""
     return f"{kind} is accepted as {answer['principal']!r}{until}"
 
 
@@ -152,8 +150,9 @@ def _websocket(visit: Visit) -> str:
     try:
         return asyncio.run(check())
     except InvalidStatus as refused:
-        status = refused.response.status_code
-        raise Sick(f"the handshake is answered with {status}", _handshake_advice(status)) from None
+        status, body = refused.response.status_code, refused.response.body or b""
+        said = f"the handshake is answered with {status}"
+        raise Sick(said, _handshake_advice(status if b'"code"' in body else 0)) from None
     except FAILED as failure:
         raise Sick(f"{type(failure).__name__}: {failure}", _handshake_advice(0)) from None
 
@@ -215,10 +214,10 @@ def _delivery(visit: Visit) -> str:
         advice = "give --channel and --event that this credential may publish to and subscribe to"
         raise Sick(str(failure), advice) from None
     except (*FAILED, asyncio.TimeoutError) as failure:
-        raise Sick(
-            f"the event did not arrive: {type(failure).__name__}",
-            "do all nodes use the same broker and prefix? Does the type keep a history?",
-        ) from None
+        advice = "do all nodes use the same broker and prefix? Does the type keep a history?"
+        if isinstance(failure, InvalidHandshake):
+            advice = "it needs a WebSocket: see that check"
+        raise Sick(f"the event did not arrive: {type(failure).__name__}", advice) from None
 
 
 def _origin(visit: Visit) -> str:
