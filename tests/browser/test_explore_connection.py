@@ -57,3 +57,28 @@ def test_the_frames_of_the_connection_are_shown(server: EventHubServer, identity
     assert [line.split()[1] for line in lines][:3] == ["·", "←", "→"]
     page.locator("#frames-clear").click()
     expect(page.locator("#frames li")).to_have_count(0)
+
+
+def test_a_flood_leaves_the_page_usable(server: EventHubServer, identity: Visit) -> None:
+    """Thousands of events come while somebody writes and publishes on the page."""
+    page = opened(identity(server), "logs.flood")
+    expect(page.locator("#state[data-kind=empty]")).to_be_visible()  # it has subscribed
+    page.get_by_role("button", name="JSON", exact=True).click()
+    batch = [{"level": "info", "message": f"line {number}"} for number in range(1000)]
+    for _ in range(4):
+        publish(server, "logs.flood", *batch)
+    page.get_by_label("JSON event").fill('{"level":"error","message":"by hand"}')
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.locator("#answer")).to_contain_text("201 Created")
+    expect(page.locator("#count")).to_have_text("4,001 events · newest 500 kept")
+    assert page.locator("#rows tr").count() <= 500
+    expect(page.locator("#rows pre").first).to_contain_text("by hand")
+
+
+def test_two_people_see_what_one_publishes(server: EventHubServer, identity: Visit) -> None:
+    ana, ben = (opened(identity(server), "chat.both") for _ in range(2))
+    text = ana.locator("#form").get_by_label("text", exact=True)
+    text.fill("hello from ana")
+    text.press("Control+Enter")
+    for page in (ana, ben):
+        expect(page.locator("#rows pre")).to_contain_text("hello from ana")
