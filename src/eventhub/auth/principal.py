@@ -67,7 +67,7 @@ class Principal:
         if not self.known:
             raise Unauthorized(
                 f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; "
-                "expected Authorization: Bearer …"
+                'expected Authorization: Bearer …, or over WebSocket {"type":"auth","token":"…"}'
             )
         where = (
             f"its claim channels.{action}"

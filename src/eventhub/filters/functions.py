@@ -153,7 +153,7 @@ def _dyn(run: Run, value: Any) -> Any:
 # Times
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -165,9 +165,11 @@ def _timestamp(run: Run, value: Any) -> datetime:
         if type(value) is int:
             return _EPOCH + timedelta(seconds=value)
         if type(value) is str and len(value) <= NUMBER_LENGTH and (found := _TIME.fullmatch(value)):
-            second, fraction, zone = found.groups()
-            text = f"{second.upper()}{(fraction or '')[:7]}{zone.upper()}"
-            return datetime.fromisoformat(text).astimezone(UTC)
+            minute, second, fraction, zone = found.groups()
+            leap = timedelta(seconds=second == "60")  # a payload may have such a time
+            second = "59" if leap else second
+            text = f"{minute.upper()}{second}{(fraction or '')[:7]}{zone.upper()}"
+            return datetime.fromisoformat(text).astimezone(UTC) + leap
     except (ValueError, OverflowError):
         pass
     raise _inconvertible("timestamp", value)

@@ -19,7 +19,7 @@ from eventhub.errors import InvalidFrame, InvalidJson
 from eventhub.events.event import ATTRIBUTE_LENGTH, ATTRIBUTES
 from eventhub.events.keys import KEY_LENGTH as STATE_KEY_LENGTH
 from eventhub.events.since import parse_expected
-from eventhub.events.validation_errors import model_details, unknown_fields
+from eventhub.events.validation_errors import model_details, not_permitted, unknown_fields
 from eventhub.presence.roster import MEMBER_LENGTH
 
 CREDENTIAL_LENGTH = 8 * 1024
@@ -75,9 +75,19 @@ Positions = Annotated[
 """A `since` for every channel, or one for each channel of a pattern."""
 
 
+def _form_of_presence(value: object) -> str | None:
+    if value == "count":
+        return "count"
+    return "members" if isinstance(value, bool) else None
+
+
 Presence = Annotated[
     Annotated[bool, Tag("members")] | Annotated[Literal["count"], Tag("count")],
-    Discriminator(lambda value: "count" if isinstance(value, str) else "members"),
+    Discriminator(
+        _form_of_presence,
+        custom_error_type="presence_type",
+        custom_error_message="Input should be true, false or 'count'",
+    ),
 ]
 """Whether to send the members, or their number, and every change."""
 
@@ -223,14 +233,14 @@ def command_of(fields: dict[str, Any]) -> Command:
             f"the message's type is {_shown(name)}; expected one of {', '.join(COMMANDS)}"
         )
     kind = COMMANDS[name]
-    details = unknown_fields(fields, _FIELDS[kind])
+    details = unknown_fields(fields, _FIELDS[kind], not_permitted(_FIELDS[kind]))
     if kind is Publish and not details:
         details = content_details(fields) or _unknown_attributes(fields)
     if not details:
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
-            details = model_details(error, fields)
+            details = model_details(error, fields, _FIELDS[kind])
     raise InvalidFrame(
         f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}",
         details,

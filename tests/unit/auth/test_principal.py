@@ -57,7 +57,7 @@ def test_the_events_of_an_anonymous_client_have_no_author() -> None:
 def test_a_stranger_is_told_to_say_who_it_is() -> None:
     expected = (
         r"publishing to 'chat\.lobby' needs a token or an API key, and none was sent; "
-        r"expected Authorization: Bearer"
+        r"expected Authorization: Bearer …, or over WebSocket \{\"type\":\"auth\""
     )
     with pytest.raises(Unauthorized, match=expected):
         STRANGER.authorize(Action.PUBLISH, "chat.lobby", NO_ONE)

@@ -33,6 +33,8 @@ NAMED = "n" * 60
         "string(timestamp('2026-11-22T19:46:10.5Z')) == '2026-11-22T19:46:10.5Z'",
         "timestamp('2026-11-22t19:46:10z') == timestamp('2026-11-22T19:46:10Z')",
         "timestamp('2026-11-22T19:46:10.123456789Z') == timestamp('2026-11-22T19:46:10.123456Z')",
+        "timestamp('2026-11-22t20:06:60z') == timestamp('2026-11-22T20:07:00Z')",
+        "timestamp('2026-11-22T20:06:60.5Z') > timestamp('2026-11-22T20:07:00.4999999999999Z')",
         "timestamp('2026-11-22T00:30:00+01:00').getHours() == 23",
         "timestamp('2026-11-22T00:30:00+01:00').getDate() == 21",
         "timestamp(1795376760) == timestamp('2026-11-22T19:46:00Z') && timestamp(time) == time",

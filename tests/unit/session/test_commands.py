@@ -91,6 +91,28 @@ def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"presence": "yes"}, "Input should be true, false or 'count', received a string"),
+        ({"presence": 1}, "Input should be true, false or 'count', received a number"),
+        (
+            {"sinse": "-5"},
+            "Extra inputs are not permitted; expected one of "
+            "channel, member, more, presence, ref, since, type, where",
+        ),
+        (
+            {str(number): 1 for number in range(100)},
+            "Extra inputs are not permitted; expected one of "
+            "channel, member, more, presence, ref, since, type, where",
+        ),
+    ],
+)
+def test_the_error_says_what_is_expected(fields: dict[str, Any], message: str) -> None:
+    details = Client().refused(type="subscribe", channel="chat", **fields)["details"]
+    assert details[0]["message"] == message
+
+
+@pytest.mark.parametrize(
     ("fields", "where"),
     [
         ({"type": "subscribe"}, "/channel"),

@@ -59,6 +59,8 @@ ITEM_BYTES = 16 * 1024
 """Bytes of an item besides its data: names, a key and attributes, all escaped."""
 CHECK_LINES = 256
 """After this many lines, also blank ones, check whether the share of the turn is used up."""
+MISDIRECTED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+"""Not faults of an event. With a 200, a producer with a wrong channel would never notice."""
 LEVELS = 2
 """Levels of an item above its data."""
 
@@ -253,11 +255,15 @@ def _response(
 ) -> PublishResponse:
     """One result for each item, in order."""
     results, accepted, signals, replayed = [], 0, 0, False
-    retried: EventHubError | None = None
+    is_lenient = request.handling is Handling.LENIENT
+    deciding: EventHubError | None = None
+    misdirected: EventHubError | None = None
     for event, outcome in zip(events, outcomes, strict=True):
         if isinstance(outcome, EventHubError):
             results.append(orjson.dumps({"error": outcome.as_dict()}))
-            retried = retried or (outcome if retryable(outcome) else None)
+            deciding = deciding or (outcome if retryable(outcome) else None)
+            if is_lenient and outcome.status in MISDIRECTED:
+                misdirected = misdirected or outcome
             continue
         if isinstance(outcome, Signal):
             results.append(signal_result(outcome.channel))
@@ -276,8 +282,9 @@ def _response(
         rejected,
         b",".join(results),
     )
-    status = status_of(accepted, rejected, retried, request.handling, success)
-    headers = [*STORED, *(APPLIED if request.handling is Handling.LENIENT else ())]
-    if retried is not None and status == retried.status:
-        headers += headers_of(retried)
+    deciding = deciding or misdirected
+    status = status_of(accepted, rejected, deciding, request.handling, success)
+    headers = [*STORED, *(APPLIED if is_lenient else ())]
+    if deciding is not None and status == deciding.status:
+        headers += headers_of(deciding)
     return PublishResponse(status, [*headers, REPLAYED] if replayed else headers, body)

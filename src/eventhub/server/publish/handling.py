@@ -62,13 +62,16 @@ def retryable(error: EventHubError) -> bool:
 def status_of(
     accepted: int,
     rejected: int,
-    retryable_error: EventHubError | None,
+    deciding: EventHubError | None,
     handling: Handling,
     success: HTTPStatus,
 ) -> int:
-    """The status for this many events. `retryable_error`: a refusal that is retryable, if any."""
-    if retryable_error is not None and (handling is Handling.LENIENT or not accepted):
-        return retryable_error.status  # after a success, its events would not be sent again
+    """The status for this many events.
+
+    `deciding`: a refusal that is retryable, or another one that a lenient producer must notice.
+    """
+    if deciding is not None and (handling is Handling.LENIENT or not accepted):
+        return deciding.status  # after a success, its events would not be sent again
     if handling is Handling.LENIENT:
         return HTTPStatus.OK
     if not rejected:

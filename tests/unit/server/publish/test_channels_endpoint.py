@@ -80,11 +80,22 @@ def test_the_status_says_whether_all_some_or_none_were_stored() -> None:
     wrong = {"channel": "nothing.x", "data": 1}
     assert publish(wrong, wrong).status_code == 422
     assert publish(wrong, CHAT).status_code == 207
-    lenient = publish(wrong, headers={"Prefer": "handling=lenient"})
+    faulty = {"channel": "chat.x", "data": 1}
+    lenient = publish(faulty, headers={"Prefer": "handling=lenient"})
     assert lenient.status_code == 200
     assert lenient.headers["preference-applied"] == "handling=lenient"
     empty = publish()
     assert (empty.status_code, empty.json()["results"]) == (201, [])
+
+
+def test_a_lenient_producer_with_a_wrong_channel_is_told_and_its_other_items_are_stored() -> None:
+    wrong = {"channel": "nothing.x", "data": 1}
+    answer = publish(CHAT, wrong, {"channel": "chat.x", "data": 1}, params={"handling": "lenient"})
+    assert answer.status_code == 404
+    assert codes(answer) == [None, "unknown_channel", "invalid_event"]
+    closed = Settings.model_validate({"channels": {"chat": {"publish": ["client"]}}})
+    forbidden = publish(CHAT, settings=closed, params={"handling": "lenient"})
+    assert (forbidden.status_code, codes(forbidden)) == (403, ["forbidden"])
 
 
 @pytest.mark.parametrize(
