@@ -54,7 +54,7 @@ def test_of_many_faults_at_one_place_one_a_second_is_logged_and_all_are_counted(
 
 
 def test_a_model_that_fails_is_logged_and_is_no_fault(logs: list[Any]) -> None:
-    faults = Faults()
+    faults = Faults(Clock())
     for channel in ("orders.a", "orders.b", "chat.a"):
         faults.model_failed(channel, ZeroDivisionError())
     assert not faults.counts
