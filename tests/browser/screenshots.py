@@ -111,7 +111,7 @@ SCENES = {
     "readings-empty": Scene("/iot/iot.none", EMPTY),
     "readings-loading": Scene(HALL, LOADING, silent=True),
     "readings-offline": Scene(HALL, ".tile", offline),
-    "readings-refused": Scene("/iot/none.>", REFUSED),
+    "readings-refused": Scene("/iot/chat.team", REFUSED),
     "explore-channels": Scene("/explore", "#channels tr"),
     "explore": Scene("/explore/chat.team", "main"),
     "explore-empty": Scene("/explore/chat.nobody", "main"),
