@@ -1,7 +1,7 @@
 """Files in memory, answered without a file system: each with its headers, made once.
 
-Pages and what they load are small. A browser asks for some forty of them at once, and a response
-from the file system costs twenty times the CPU time.
+Pages and what they load are small, and a browser asks for some forty of them at once. From the
+file system a page cost the server up to four times the CPU time (tests/bench/RESULTS.md).
 """
 
 import gzip
