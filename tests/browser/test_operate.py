@@ -53,6 +53,15 @@ def test_without_a_key_the_page_asks_for_one(guarded: EventHubServer, identity: 
     expect(page.locator("#token")).to_be_hidden()
 
 
+def test_a_server_without_authentication_asks_for_no_key(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).open("/operate")
+    expect(page.get_by_role("heading", name="This server has no operators")).to_be_visible()
+    expect(page.locator("#state")).to_contain_text("operator: true (auth.keys)")
+    expect(page.locator("#token")).to_be_hidden()
+
+
 def test_the_figures_agree_with_the_metrics(guarded: EventHubServer, identity: Visit) -> None:
     with reader(guarded, "eva") as client:
         client.until("subscribed")
@@ -61,7 +70,10 @@ def test_the_figures_agree_with_the_metrics(guarded: EventHubServer, identity: V
             http.post(f"{guarded.url}/v1/channels/chat.eva", json=number).raise_for_status()
         expect(page.locator("#busiest tr").filter(has_text="chat.eva")).to_contain_text("3")
         text = http.get(f"{guarded.url}/metrics", headers=HEADERS).text
-        for label, name in (("subscriptions", "subscriptions"), ("channels", "channels")):
+        for label, name in (
+            ("subscriptions", "subscriptions"),
+            ("channels with subscribers", "channels"),
+        ):
             values = re.findall(rf"^eventhub_{name}(?:{{.*}})? ([0-9.e+]+)$", text, re.MULTILINE)
             figure = page.locator("#figures div").filter(has=page.get_by_text(label, exact=True))
             expect(figure.locator("dd")).to_have_text(f"{sum(map(float, values)):g}")

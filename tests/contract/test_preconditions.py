@@ -1,11 +1,12 @@
 """The broker contract: preconditions, and the deletions and retries that go with them."""
 
 import asyncio
+import random
 
 import pytest
 
 from eventhub.errors import IdempotencyConflict, PreconditionFailed
-from eventhub.events.event import ABSENT, Earliest, Receipt
+from eventhub.events.event import ABSENT, Earliest, Position, Receipt
 from tests.contract.conftest import Node
 from tests.contract.states import (
     KEPT,
@@ -111,5 +112,36 @@ def test_deletions_of_two_keys_are_not_the_same_event(start: StartOne) -> None:
         error = await refused(node, deletion(node, "kept.a", "y", once="a"))
         assert (type(error), error.id) == (IdempotencyConflict, str(first))
         assert await publish(node, deletion(node, "kept.a", "x", once="a")) == [first]
+
+    run(start, scenario)
+
+
+def test_random_preconditions_succeed_exactly_when_a_model_says_so(start: StartOne) -> None:
+    async def scenario(node: Node) -> None:
+        chance = random.Random(1130)
+        newest: dict[str, Position] = {}
+        stale = ABSENT
+        for number in range(120):
+            key = chance.choice("abc")
+            known = newest.get(key, ABSENT)
+            expected = chance.choice([None, ABSENT, known, known, stale])
+            deletes = chance.random() < 0.3
+            event = (
+                deletion(node, "kept.a", key, expected=expected)
+                if deletes
+                else value(node, "kept.a", key, str(number), expected=expected)
+            )
+            if expected not in (None, known):
+                error = await refused(node, event)
+                assert isinstance(error, PreconditionFailed)
+                assert error.id == (str(known) if key in newest else None)
+                continue
+            stale = known
+            (position,) = await publish(node, event)
+            if deletes:
+                newest.pop(key, None)
+            else:
+                newest[key] = position
+        assert set(shown(await read(node, "kept.a"))) == set(newest)
 
     run(start, scenario)

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from eventhub_client.cli import app
-from eventhub_client.cli.health_checks import CHECKS, Sick, Visit
+from eventhub_client.cli.health_checks import CHECKS, Visit
+from eventhub_client.cli.sick import Sick
 from eventhub_client.cli.target import Target
 from tests.integration.commands import home
 

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from eventhub_client.cli.exits import REFUSED, command
-from eventhub_client.cli.health_checks import CHECKS, NEEDED, Check, Sick, Visit
+from eventhub_client.cli.health_checks import CHECKS, NEEDED, Check, Visit
+from eventhub_client.cli.sick import Sick
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.errors import HubError
 
@@ -63,4 +64,4 @@ def _try(check: Check, visit: Visit) -> "str | Sick":
     except Sick as sick:
         return sick
     except HubError as failure:
-        return Sick(str(failure), "see PROTOCOL.md, Errors")
+        return Sick.refused(failure.code, failure)

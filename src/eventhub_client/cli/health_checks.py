@@ -15,6 +15,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
+from eventhub_client.cli.sick import Sick
 from eventhub_client.cli.target import Target
 from eventhub_client.errors import HubError, Problem, error
 from eventhub_client.steps import Message, Received
@@ -23,14 +24,6 @@ from eventhub_client.wire import FAILED, TRANSIENT, WEBSOCKET_OPTIONS, answer_of
 SECONDS = 5.0
 """How long one check may take."""
 CLOCK_SECONDS = 2.0
-
-
-class Sick(Exception):
-    """A check failed. `advice` says what to do."""
-
-    def __init__(self, what: str, advice: str) -> None:
-        super().__init__(what)
-        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +174,7 @@ def _stream(visit: Visit) -> str:
             if answer.status_code != 200:
                 answer.read()
                 problem = Problem.of(answer_of(answer).fields, answer.status_code)
-                raise Sick(str(error(problem)), "see PROTOCOL.md, Errors")
+                raise Sick.refused(problem.code, error(problem))
             for line in answer.iter_lines():
                 if line == "event: subscribed":
                     return "Server-Sent Events arrive at once"
@@ -211,8 +204,7 @@ def _delivery(visit: Visit) -> str:
     try:
         return asyncio.run(check())
     except HubError as failure:
-        advice = "give --channel and --event that this credential may publish to and subscribe to"
-        raise Sick(str(failure), advice) from None
+        raise Sick.refused(failure.code, failure) from None
     except (*FAILED, asyncio.TimeoutError) as failure:
         advice = "do all nodes use the same broker and prefix? Does the type keep a history?"
         if isinstance(failure, InvalidHandshake):
@@ -284,7 +276,8 @@ async def _next(connection: ClientConnection, kind: str) -> Message:
                 raise Sick("what comes is no message", "check the address and the proxy's paths")
             message = reply.message
             if message["type"] == "error":
-                raise Sick(f"{message['code']}: {message['message']}", "see PROTOCOL.md, Errors")
+                said = f"{message['code']}: {message['message']}"
+                raise Sick.refused(message["code"], said)
             if message["type"] == kind:
                 return message
 

@@ -1,9 +1,12 @@
 """hub/counting.py: how many events follow a position, over pages."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eventhub.events.event import Event, EventCount, HistoryPage, Position, Start
 from eventhub.filters.registry import Filters
@@ -63,6 +66,24 @@ async def test_what_expires_while_it_is_counted_is_not_counted() -> None:
     assert await count_events(log.read, at(0), 10) == EventCount(
         5, more=False, start=at(1), end=at(6), lost="expired"
     )
+
+
+@given(
+    size=st.integers(0, 40),
+    most=st.integers(1, 45),
+    most_of_a_page=st.integers(1, 12),
+    expired=st.lists(st.integers(0, 40), max_size=8),
+)
+def test_the_count_is_that_of_the_events_after_the_position_that_it_names(
+    size: int, most: int, most_of_a_page: int, expired: list[int]
+) -> None:
+    log = Log(size, most_of_a_page)
+    log.expires = dict(enumerate(sorted(min(each, size) for each in expired), 1))
+    found = asyncio.run(count_events(log.read, at(0), most))
+    assert isinstance(found.start, Position)
+    left = size - found.start.offset
+    lost = None if found.start == at(0) else "expired"
+    assert found == EventCount(min(left, most), left > most, found.start, at(size), lost)
 
 
 ODD = Filters().get("data % 2 == 1")

@@ -57,7 +57,9 @@ export class Token {
 
   /** Shows the form because of an EventHubError, a refused status, or the code `expiring`. */
   ask({ code, message, reason }) {
-    const text = describeRefusal({ code, message: message ?? reason });
+    const missing = code === "forbidden" && !this.value;
+    const known = missing ? "unauthorized" : code;
+    const text = describeRefusal({ code: known, message: message ?? reason });
     const invalid = code !== "unauthorized" && code !== "expiring";
     // A screen reader announces the alert only if it is visible when it is written.
     this.#form.hidden = false;

@@ -13,7 +13,7 @@ export const FIGURES = [
   ["gaps/s", "eventhub_gaps", true],
   ["connections", "eventhub_connections", false],
   ["subscriptions", "eventhub_subscriptions", false],
-  ["channels", "eventhub_channels", false],
+  ["channels with subscribers", "eventhub_channels", false],
   ["bytes that wait", "eventhub_buffered_bytes", false],
 ];
 

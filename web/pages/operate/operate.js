@@ -161,9 +161,7 @@ async function act(done, action) {
 function fail(error) {
   if (TOKEN_ERRORS.has(error.code)) {
     byId("content").hidden = true;
-    const title = "Only operators see this page";
-    showState(byId("state"), { kind: "refused", title, text: error.message });
-    return token.ask(error);
+    return refuse(error);
   }
   if (byId("content").hidden) {
     const title = "The server does not answer";
@@ -172,6 +170,17 @@ function fail(error) {
     byId("updated").classList.add("stale");
     byId("updated").textContent = "The server does not answer: these figures are old.";
   }
+}
+
+function refuse(error) {
+  if (error.code === "forbidden" && !token.value) {
+    token.done(); // no key helps: the server has none
+    const title = "This server has no operators";
+    return showState(byId("state"), { kind: "refused", title, text: `${error.message}.` });
+  }
+  const text = "It shows who is connected, and can disconnect and block.";
+  showState(byId("state"), { kind: "refused", title: "Only operators see this page", text });
+  token.ask(error);
 }
 
 const clock = (time) => (time ? new Date(time).toLocaleString("en-GB") : "–");

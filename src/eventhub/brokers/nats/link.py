@@ -30,6 +30,7 @@ from eventhub.brokers.nats.answers import (
     settle,
 )
 from eventhub.brokers.nats.client import CONNECT_SECONDS, GuardedClient
+from eventhub.brokers.nats.collection import MessageCollection
 from eventhub.brokers.nats.message import consumer_tokens
 from eventhub.brokers.nats.pending_replies import PendingReplies, PlainReply, Reply
 from eventhub.errors import BrokerUnavailable
@@ -148,26 +149,11 @@ class NatsLink:
 
         Raises JetStreamError, BrokerUnavailable, and what `take` raises.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def on_reply(message: Reply | None) -> None:
-            if done.done():
-                return
-            try:
-                if message is None:
-                    raise BrokerUnavailable(LOST)
-                if not take(message):
-                    done.set_result(None)
-            except Exception as error:  # raised again in the caller
-                done.set_exception(error)
-
-        self._replies.expect(token, on_reply)
+        messages = MessageCollection(take)
+        self._replies.expect(token, messages.on_reply)
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                self._send(API + subject, orjson.dumps(body), token=token)
-                await done
-        except TimeoutError:
-            raise BrokerUnavailable("JetStream does not send the requested messages") from None
+            self._send(API + subject, orjson.dumps(body), token=token)
+            await messages.wait(REQUEST_SECONDS)
         finally:
             self._replies.forget(token)
 

@@ -28,6 +28,9 @@ from eventhub.errors import BrokerUnavailable
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, HistoryPage, Position
 
+READER_SECONDS = 10
+"""A consumer and a request for messages end after this time, if their node no longer ends them."""
+
 
 class StreamState(NamedTuple):
     """The sequences of a stream. `drops_oldest`: by age or size, whatever their channel."""
@@ -130,7 +133,7 @@ class NatsLog:
             "replay_policy": "instant",
             "num_replicas": 1,
             "mem_storage": True,
-            "inactive_threshold": 10 * NANOSECONDS,
+            "inactive_threshold": READER_SECONDS * NANOSECONDS,
         }
         path = f"{self._stream.name}.{name}"
         body = {"stream_name": self._stream.name, "config": config}
@@ -195,7 +198,7 @@ class NatsLog:
             return left > 0 and sequence < newest
 
         subject = f"CONSUMER.MSG.NEXT.{self._stream.name}.{reader.name}"
-        request = {"batch": batch, "expires": 2 * NANOSECONDS, **size_limit}
+        request = {"batch": batch, "expires": READER_SECONDS * NANOSECONDS, **size_limit}
         await self._link.collect(subject, reader.name, request, take)
 
     async def _get(self, which: dict[str, str | int]) -> StreamMessage | None:

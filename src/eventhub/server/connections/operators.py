@@ -54,8 +54,8 @@ class Operators:
         """
         if self._authentication.nobody is ANYONE:
             raise Forbidden(
-                "this server has no authentication configured; "
-                "the admin interface needs an API key with operator: true"
+                "this server has no authentication configured; the admin interface needs "
+                "an API key with operator: true (auth.keys)"
             )
         return await self._authentication.admit_operator(headers, address)
 

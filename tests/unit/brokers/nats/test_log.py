@@ -197,5 +197,5 @@ async def test_a_request_for_messages_ends_by_itself_at_the_server() -> None:
         log = log_on(link)
         async with log.reader(1) as reader:
             messages = await log.pull(reader, 1, 1, 3)
-    assert asked == [{"batch": 2, "expires": 2 * NANOSECONDS, "max_bytes": PAGE_BYTES}]
+    assert asked == [{"batch": 2, "expires": 10 * NANOSECONDS, "max_bytes": PAGE_BYTES}]
     assert [stored.sequence for stored in messages] == [1, 2]

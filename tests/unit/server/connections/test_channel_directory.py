@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from eventhub.auth.grants import Action, Grants
@@ -38,7 +40,8 @@ class OtherNodes:
 
     async def ask(self, question: dict[str, Any], shape: type[BaseModel]) -> NodeAnswers[Any]:
         def answer(rows: Sequence[Row]) -> SubscribedChannels:
-            fitting = [row for row in sorted(rows) if row[0] > question["after"]]
+            covers = ChannelPattern(question["pattern"]).covers
+            fitting = [row for row in sorted(rows) if row[0] > question["after"] and covers(row[0])]
             page = fitting[: question["limit"]]
             return SubscribedChannels(
                 rows=page, next=page[-1][0] if len(fitting) > len(page) else None
@@ -171,5 +174,50 @@ def test_a_node_answers_for_its_subscribers_in_bounded_parts() -> None:
             node.subscribe(f"drop.d{number:04d}")
         answer = made._answer({**question, "limit": 10**9})
         assert (len(answer["rows"]), answer["next"]) == (ROWS, f"drop.d{ROWS - 1:04d}")
+
+    run(scenario)
+
+
+TEXTS = st.sampled_from(["drop.a", "drop.a.b", "drop.ab", "drop.b", "latest.a", "latest.b", "drop"])
+ROW_LISTS = st.lists(
+    st.dictionaries(TEXTS, st.integers(1, 9)).map(lambda rows: sorted(rows.items())), max_size=3
+)
+
+
+@settings(max_examples=60)
+@given(
+    stored=st.sets(TEXTS),
+    own=st.sets(TEXTS),
+    others=ROW_LISTS,
+    limit=st.integers(1, 4),
+    granted=st.sampled_from([">", "drop.>", "*.a", "drop.a"]),
+    pattern=st.sampled_from([">", "drop.*", "*.a", "latest.>"]),
+)
+def test_pages_have_every_channel_that_is_anywhere_and_may_be_seen_once_and_in_order(
+    stored: set[str],
+    own: set[str],
+    others: list[list[Row]],
+    limit: int,
+    granted: str,
+    pattern: str,
+) -> None:
+    async def scenario(node: Node) -> None:
+        for channel in sorted(stored):
+            await node.publish(channel, "1")
+        for channel in sorted(own):
+            node.subscribe(channel)
+        rows = await everything(directory(node, *others), ana(granted), limit, pattern)
+        there = stored | own | {name for each in others for name, _ in each}
+        seen = {
+            name
+            for name in there
+            if ChannelPattern(pattern).covers(name) and ChannelPattern(granted).covers(name)
+        }
+        assert [fields["name"] for fields in rows] == sorted(seen)
+        for fields in rows:
+            name = fields["name"]
+            counts = [dict(each).get(name, 0) for each in others]
+            assert fields["subscribers"] == (name in own) + sum(counts)
+            assert fields["events"] == (name in stored)
 
     run(scenario)

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eventhub.auth.grants import EVERYTHING, NOTHING
 from eventhub.auth.principal import ANYONE, CredentialKind, Principal
 from eventhub.errors import EventHubError, RateLimited
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import ABSENT, NewEvent
+from eventhub.events.event import ABSENT, BY, RESERVED, NewEvent
 from eventhub.events.signal import Signal
 from eventhub.server.publish.channel_items import ChannelItemDecoder
 from tests.unit.server.connections.manager_builder import build
@@ -170,3 +172,26 @@ def test_a_signal_has_neither_a_key_nor_a_place_in_the_state() -> None:
 
 def test_anybody_publishes_without_a_name() -> None:
     assert Items(ANYONE).event(channel="raw.a", data=1).attributes in (None, {})
+
+
+NAMES = st.sampled_from([*RESERVED, "source", "subject", "principal", "sender"])
+
+
+@given(
+    fields=st.dictionaries(NAMES, st.just("eva")),
+    attributes=st.dictionaries(NAMES, st.just("eva")),
+    said=st.dictionaries(NAMES, st.just("eva")).map(lambda data: {"data": {**data, "id": 1}})
+    | st.just({"deleted": "1"}),
+)
+def test_the_author_is_the_principal_whatever_an_item_says(
+    fields: dict[str, str], attributes: dict[str, str], said: dict[str, Any]
+) -> None:
+    item = {**fields, **said, "channel": "orders.a", "attributes": attributes}
+    found = ITEMS.decoder.decode(item, 0, detailed=True)
+    if isinstance(found, NewEvent):
+        assert found.attributes is not None
+        assert found.attributes[BY] == "ana"
+        assert BY not in fields.keys() | attributes.keys()
+
+
+ITEMS = Items()
