@@ -197,6 +197,9 @@ def test_the_key_is_found_on_every_way_to_publish(server: EventHubServer, channe
     assert state(server, name) == {"one": 2, "array": 4, "lines": 6, "item": 7, "socket": 8}
 
 
+BOTH = {"If-Match": '"a-1"', "If-None-Match": "*"}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "options", "status", "text"),
     [
@@ -218,6 +221,7 @@ def test_the_key_is_found_on_every_way_to_publish(server: EventHubServer, channe
         ("POST", "orders.a", {"headers": {"If-Match": "none"}}, 400, "If-None-Match: *"),
         ("POST", "orders.a", {"headers": {"If-None-Match": "a-1"}}, 400, "expected *"),
         ("POST", "orders.a", {"headers": {"If-None-Match": "*"}, "json": [{}]}, 400, "if_match"),
+        ("POST", "orders.a", {"headers": BOTH}, 400, "has both If-Match and If-None-Match"),
         ("POST", "orders.a", {"json": {"id": {}}}, 422, "/id"),
         ("POST", "orders.a", {"json": {"id": [1]}}, 422, "an array"),
         ("POST", "orders.a", {"json": {"id": "x" * 257}}, 422, "257 characters"),

@@ -279,7 +279,7 @@ def check_name(channel: str) -> None:
         )
     if not _NAME.fullmatch(channel):
         hint = (
-            "; patterns are for subscriptions and for grants"
+            "; patterns are for subscriptions and for grants (GET /v1/events?channel= reads one)"
             if "*" in channel or ">" in channel
             else ""
         )

@@ -60,8 +60,12 @@ def _invalid_request(error: RequestValidationError) -> InvalidRequest:
     message = f"{details[0]['pointer']}: {details[0]['message']}"
     if page_too_large:
         message += " (limits.page)"
-    if faults[0]["loc"][0] == "query" and faults[0]["type"] != "missing":
-        message += f", received {str(faults[0]['input'])[:40]!r}"
+    if faults[0]["loc"][0] == "query":
+        if faults[0]["type"] == "missing":
+            name = faults[0]["loc"][-1]
+            message = f"the query has no {name}; expected ?{name}=…"
+        else:
+            message += f", received {str(faults[0]['input'])[:40]!r}"
     problem = InvalidRequest(message, details)
     return problem.with_limit("page") if page_too_large else problem
 

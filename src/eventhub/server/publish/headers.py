@@ -104,10 +104,12 @@ def precondition_of(headers: Mapping[bytes, bytes]) -> Position | None:
     """
     match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
     if none_match is not None:
-        if none_match != b"*" or match is not None:
+        if match is not None:
+            raise InvalidRequest("the request has both If-Match and If-None-Match; expected one")
+        if none_match != b"*":
             raise InvalidRequest(
                 f"If-None-Match is {none_match[:40].decode('latin-1')!r}; expected *, for a key"
-                " that has no event, and no If-Match besides"
+                " that has no event"
             )
         return ABSENT
     if match is None:
