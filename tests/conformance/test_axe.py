@@ -63,7 +63,9 @@ def ready(page: Page, selector: str) -> None:
 
 
 def with_fields(page: Page) -> None:
-    page.locator(".line:visible").nth(3).click()
+    lines = page.locator(".line:visible")
+    expect(lines).to_have_count(10)  # those of two services move among each other as they come
+    lines.nth(3).click()
     ready(page, "#details")
 
 

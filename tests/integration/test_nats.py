@@ -20,12 +20,14 @@ from eventhub.events.event import Event, NewEvent, Position, Receipt
 from eventhub.hub.hub import Hub
 from tests import SETTINGS
 from tests.harness import nats_servers
-from tests.harness.eventually import async_eventually, eventually
-from tests.harness.nats_servers import Cluster, Server
+from tests.harness.eventually import async_eventually
+from tests.harness.nats_servers import Server
 from tests.harness.proxy import Proxy
 from tests.integration.checker import CLEAN, Books, Node, on_nodes
 from tests.integration.nats_nodes import (
     broker,
+    caught_up,
+    leader_of,
     node,
     server_fixture,  # noqa: F401
     stream_of,
@@ -154,6 +156,7 @@ def test_the_leader_of_a_cluster_killed_under_load() -> None:
                 "all to be ready", lambda: not any(each.broker.unready() for each in nodes)
             )
             await asyncio.to_thread(cluster.named(leader).start)
+            await asyncio.to_thread(caught_up, cluster)
 
     under_load(nodes, books, harm)
     assert books.faults(nodes) == CLEAN
@@ -267,17 +270,3 @@ def test_a_cancellation_that_the_client_library_loses_ends_the_broker(
 
     monkeypatch.setattr(NatsLink, "open", refused)
     asyncio.run(main())
-
-
-def leader_of(cluster: Cluster, old: str = "") -> str:
-    """The leader of the stream of events, once it is another than `old`."""
-
-    def leaders() -> list[str]:
-        found = []
-        for server in cluster.servers:
-            with suppress(OSError, AssertionError, KeyError, ValueError):
-                info = nats_servers.ask(server.port, f"STREAM.INFO.{stream_of(server)}")
-                found.append(info["cluster"]["leader"])
-        return [leader for leader in found if leader != old]
-
-    return eventually(f"a leader other than {old!r}", leaders)[0]

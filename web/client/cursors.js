@@ -17,6 +17,7 @@ class Keeper {
   #storage;
   #key;
   #handled = Promise.resolve();
+  #waiting = 0;
 
   constructor(storage, key) {
     this.#storage = storage;
@@ -25,11 +26,18 @@ class Keeper {
 
   /**
    * Stores what `cursor()` returns when the handler of this message, and those of all before, are
-   * done. After a handler that failed nothing is stored: the next page load begins before it.
+   * done: at once, if none of them is a promise. So a crash brings one event again, not all that
+   * came together. After a handler that failed nothing is stored: the next page load begins before
+   * it.
    */
   keep(handler, cursor) {
+    if (!this.#waiting && typeof handler?.then !== "function") return this.#store(cursor());
+    this.#waiting += 1;
     const done = Promise.resolve(handler).catch((error) => this.#fail(error));
-    this.#handled = Promise.all([this.#handled, done]).then(() => this.#store(cursor()));
+    this.#handled = Promise.all([this.#handled, done]).then(() => {
+      this.#waiting -= 1;
+      this.#store(cursor());
+    });
   }
 
   /** Stores nothing more. */
