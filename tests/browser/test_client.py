@@ -573,6 +573,36 @@ def test_cursors_outlive_the_page_when_there_is_storage(run: Evaluate) -> None:
     assert since == "k-7"
 
 
+def test_a_position_is_stored_before_the_next_handler_unless_one_before_is_not_done(
+    run: Evaluate,
+) -> None:
+    """So a process that is killed gets one event again, and not all that came together."""
+    assert run("""
+        const kept = new Map();
+        const storage = {
+            getItem: (name) => kept.get(name) ?? null,
+            setItem: (name, value) => kept.set(name, value),
+        };
+        const { hub, socket } = await start({ storage });
+        const seen = [];
+        let finish;
+        const results = [undefined, new Promise((resolve) => (finish = resolve)), undefined];
+        const onEvent = () => {
+            seen.push(kept.get("eventhub.cursor.a.b"));
+            return results.shift();
+        };
+        hub.subscribe("a.b", { onEvent });
+        socket().hello();
+        await asked(socket(), "a.b");
+        accept(socket(), "a.b", "k-4");
+        for (const id of ["k-5", "k-6", "k-7"]) socket().say(event("a.b", id));
+        seen.push(kept.get("eventhub.cursor.a.b"));
+        finish();
+        while (kept.get("eventhub.cursor.a.b") !== "k-7") await new Promise(setTimeout);
+        return seen;
+    """) == ["k-4", "k-5", "k-5", "k-5"]
+
+
 def test_a_full_storage_does_not_stop_delivery(run: Evaluate) -> None:
     log = run("""
         const full = () => { throw new DOMException("full", "QuotaExceededError"); };
