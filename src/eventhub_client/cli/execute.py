@@ -92,21 +92,24 @@ class _Received:
     """The first signal waits until the command has ended. The second one kills the command."""
 
     def __init__(self) -> None:
-        self.number: int | None = None
-        self._is_second = False
+        self._numbers: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The last signal."""
+        return self._numbers[-1] if self._numbers else None
 
     def started(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._kill()
 
     def take(self, number: int, _frame: FrameType | None) -> None:
-        self._is_second = self.number is not None
-        self.number = number
+        self._numbers.append(number)  # in one step: another signal may interrupt this function
         self._kill()
 
     def _kill(self) -> None:
-        if self._is_second and self._process is not None:
+        if len(self._numbers) > 1 and self._process is not None:
             self._process.kill()
 
 
