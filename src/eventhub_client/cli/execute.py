@@ -2,9 +2,10 @@
 
 import json
 import signal
+import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -89,24 +90,34 @@ class EventCommand:
 
 
 class _Received:
-    """The first signal waits until the command has ended. The second one kills the command."""
+    """The first signal waits until the command has ended. The second one kills the command.
+
+    The kernel gives a signal to any thread, and only one that the main thread gets interrupts its
+    wait for the command. So a thread reads the numbers of all signals.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._numbers: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def number(self) -> int | None:
-        """The last signal."""
-        return self._numbers[-1] if self._numbers else None
+        """SIGTERM if it came, or else SIGINT. It is certain when the reader has ended."""
+        return max(self._numbers, default=None)
 
     def started(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._kill()
+        with self._lock:
+            self._process = process
+            self._kill()
 
-    def take(self, number: int, _frame: FrameType | None) -> None:
-        self._numbers.append(number)  # in one step: another signal may interrupt this function
-        self._kill()
+    def read(self, numbers: socket.socket, delayed: Collection[int]) -> None:
+        """Count the delayed signals until the other end is closed."""
+        while number := numbers.recv(1):
+            with self._lock:
+                if number[0] in delayed:
+                    self._numbers.append(number[0])
+                    self._kill()
 
     def _kill(self) -> None:
         if len(self._numbers) > 1 and self._process is not None:
@@ -119,16 +130,30 @@ def _delayed_signals() -> Iterator[_Received]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {
-        each: signal.signal(each, received.take)
+    delayed = [
+        each
         for each in (signal.SIGINT, signal.SIGTERM)
         if signal.getsignal(each) is not signal.SIG_IGN  # as in a background job of a shell
-    }
-    try:
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    ]
+    output, numbers = socket.socketpair()
+    with output, numbers:
+        output.settimeout(0)
+        reader = threading.Thread(target=received.read, args=(numbers, delayed), daemon=True)
+        reader.start()
+        earlier = signal.set_wakeup_fd(output.fileno(), warn_on_full_buffer=False)
+        before = {each: signal.signal(each, _ignore) for each in delayed}
+        try:
+            yield received
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            signal.set_wakeup_fd(earlier)
+            output.shutdown(socket.SHUT_WR)
+            reader.join()
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN: the command would inherit it, and no number would be written."""
 
 
 def _end_of(code: int) -> str:

@@ -1,7 +1,9 @@
 """eventhub_client/cli/execute.py: what the end of a command means."""
 
 import json
+import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -87,5 +89,24 @@ def test_after_a_signal_the_command_does_its_work_and_the_run_ends(
 
 def test_a_second_signal_kills_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     code, told = failure(capsys, "kill -INT $PPID; kill -TERM $PPID; exec sleep 1000")
+    assert code == 128 + signal.SIGTERM
+    assert "was killed by SIGKILL for orders.eu k-1" in told
+
+
+def test_signals_count_that_another_thread_gets(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # The kernel chooses another thread while the main thread has a signal that it has not handled.
+    os.mkfifo(begun := tmp_path / "begun")
+
+    def signal_itself() -> None:
+        begun.read_text()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.pthread_kill(threading.get_ident(), each)
+
+    other = threading.Thread(target=signal_itself)
+    other.start()
+    code, told = failure(capsys, f"echo > {begun}; exec sleep 60")
+    other.join()
     assert code == 128 + signal.SIGTERM
     assert "was killed by SIGKILL for orders.eu k-1" in told
