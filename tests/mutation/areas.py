@@ -6,22 +6,23 @@ from pathlib import Path
 
 from tests.mutation.settings import ROOT
 
-PACKAGE = Path("src/eventhub")
+PACKAGE, CLIENT = Path("src/eventhub"), Path("src/eventhub_client")
 BOUNDS = "unit/test_bounds.py"
 """Compares the constants of every area with the documentation."""
 
 
 @dataclass(frozen=True)
 class Area:
-    """Sources below src/eventhub and tests below tests, as files, folders or patterns."""
+    """Sources below `package` and tests below tests, as files, folders or patterns."""
 
     sources: tuple[str, ...]
     tests: tuple[str, ...]
     deselect: str = ""
     """What pytest's -k leaves out."""
+    package: Path = PACKAGE
 
     def files(self) -> list[str]:
-        return sorted(set(_python(PACKAGE, self.sources)))
+        return sorted(set(_python(self.package, self.sources)))
 
     def test_paths(self) -> list[str]:
         tests = ROOT / "tests"
@@ -80,6 +81,7 @@ AREAS = {
         ("unit/config", "unit/cli", "unit/brokers/test_factory.py"),
     ),
     "metrics": Area(("observability",), ("unit/observability",)),
+    "client": Area(("*.py", "cli"), ("unit/client",), package=CLIENT),
     "process": Area(
         ("server/process", "server/*.py"),
         ("unit/server/process", "unit/server/test_*.py"),

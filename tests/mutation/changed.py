@@ -26,7 +26,7 @@ def changed_lines(since: str) -> dict[str, set[int]]:
     """Lines of each source file that are new or changed."""
     lines: dict[str, set[int]] = defaultdict(set)
     file = ""
-    difference = _git("diff", "--unified=0", "--no-color", since, "--", "src/eventhub/*.py")
+    difference = _git("diff", "--unified=0", "--no-color", since, "--", "src/*.py")
     for line in difference.splitlines():
         if line.startswith("+++ "):
             file = line.removeprefix("+++ b/")

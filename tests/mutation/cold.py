@@ -26,7 +26,7 @@ from tests.mutation.children import answer, processor_time
 from tests.mutation.settings import ROOT, SOURCE, Determined, arguments
 from tests.mutation.swap import compiled
 
-OURS = ("eventhub", "tests", "conftest")
+OURS = ("eventhub", "eventhub_client", "tests", "conftest")
 SIZE = 1 << 20
 
 

@@ -159,7 +159,7 @@ def test_what_runs_on_import_is_not_swapped() -> None:
 def test_each_source_file_is_in_an_area() -> None:
     assert all(
         area_of(str(path.relative_to(ROOT)))
-        for path in (ROOT / "src/eventhub").rglob("*.py")
+        for path in (ROOT / "src").rglob("*.py")
         if not path.name.startswith("__")
     )
 

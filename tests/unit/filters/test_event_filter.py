@@ -3,7 +3,14 @@
 import pytest
 
 from eventhub.errors import InvalidFilter
-from eventhub.filters.event_filter import STEPS, STEPS_EARNED, STEPS_SAVED, FilterFailed
+from eventhub.events.event import Event
+from eventhub.filters.event_filter import (
+    STEPS,
+    STEPS_EARNED,
+    STEPS_SAVED,
+    EventFilter,
+    FilterFailed,
+)
 from tests.unit.filters.filtering import event, filter_, matches
 
 TRUE = """
@@ -36,6 +43,8 @@ has(data.level) && !has(data.missing)
 data.tags.exists(tag, tag == "b") && !data.tags.exists(tag, tag == "c")
 data.list.all(x, x > 0) && ![1, "a"].all(x, x > 1)
 [1, "a"].exists(x, x > 0)
+["a", 1].exists(x, x > 0) && !["a", 1].all(x, x > 1)
+data.list.exists(x, [9].exists(x, x == 9) && x == 1)
 data.list.exists_one(x, x > 2)
 data.list.filter(x, x % 2 == 1) == [1, 3]
 data.list.map(x, x * 2) == [2, 4, 6] && data.list.map(x, x > 1, -x) == [-2, -3]
@@ -107,7 +116,9 @@ def test_an_event_matches_where_the_expression_is_true(text: str) -> None:
         ("!data.level", "! does not take string (column 1)"),
         ("data.level && true", "&& does not take string"),
         ("data.level || false", "|| does not take string"),
+        ("data.list < data.list", "< does not take list and list (column 11)"),
         ("data.level ? true : false", "?: does not take string"),
+        ("data.none ? true : false", "?: does not take null"),
         ("data.level.all(x, true)", "all (column 12) does not take a string"),
         ("data.list.filter(x, x) == []", "filter (column 11) needs true or false, not an int"),
         ("data.list.all(x, x.y)", "an int has no 'y' (column 20)"),
@@ -190,6 +201,23 @@ def test_a_filter_that_takes_too_many_steps_for_each_event_is_ended() -> None:
     assert all(costly.matches(one) for _ in range(more))
     with pytest.raises(InvalidFilter, match=f"more than {STEPS_EARNED} steps for each event"):
         costly.matches(one)
+
+
+def test_cheap_events_save_a_bounded_number_of_steps() -> None:
+    dear, cheap, costly = event([1] * 50), event([1]), "data.all(x, data.all(y, true))"
+    fresh, old = filter_(costly), filter_(costly)
+    assert all(old.matches(cheap) for _ in range(STEPS_SAVED // STEPS_EARNED))
+    assert how_many(fresh, dear) == how_many(old, dear)
+
+
+def how_many(found: EventFilter, one: Event) -> int:
+    """Such events until the filter is ended."""
+    for number in range(STEPS_SAVED):
+        try:
+            found.matches(one)
+        except InvalidFilter:
+            return number
+    raise AssertionError("the filter was never ended")
 
 
 def test_a_dear_event_now_and_then_ends_no_filter() -> None:
