@@ -10,9 +10,10 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from eventhub_client.steps import Answer, Reply, Request, Silence, Unreachable
+from eventhub_client.tls_socket import SafeConnection
 from eventhub_client.transport import run
 from eventhub_client.wire import (
     FAILED,
@@ -30,8 +31,13 @@ class SyncSocket:
 
     def __init__(self, url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
         self._context = ExitStack()  # of the library: without one, it warns
-        self._connection: ClientConnection = self._context.enter_context(
-            connect(url, additional_headers=headers, **options(tls))
+        self._connection = self._context.enter_context(
+            connect(
+                url,
+                additional_headers=headers,
+                create_connection=SafeConnection,
+                **options(tls),
+            )
         )
         self._waiting: queue.SimpleQueue[str | None] | None = None
 

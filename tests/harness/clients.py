@@ -13,6 +13,8 @@ from typing import Any, Self
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from eventhub_client.tls_socket import SafeConnection
+
 SECONDS = 30  # of patience: a busy machine is no fault of a server
 Message = dict[str, Any]
 
@@ -36,7 +38,7 @@ class WsClient:
     def __init__(self, url: str, **options: Any) -> None:
         self._context = ExitStack()
         self.connection: ClientConnection = self._context.enter_context(
-            connect(url, open_timeout=SECONDS, **options)
+            connect(url, open_timeout=SECONDS, create_connection=SafeConnection, **options)
         )
 
     def send(self, **fields: Any) -> None:
