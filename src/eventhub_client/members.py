@@ -55,7 +55,7 @@ class Membership:
     def detach(self, send: Callable[[Data], None]) -> None:
         """Its connection is gone."""
         with self._lock:
-            self._senders = [each for each in self._senders if each is not send]
+            self._senders = [each for each in self._senders if each != send]
 
 
 class Rosters:

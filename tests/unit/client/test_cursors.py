@@ -48,6 +48,14 @@ def test_the_file_stays_short(tmp_path: Path) -> None:
     assert cursor.load() == {"a.b": f"k-{3 * COMPACT_LINES - 1}"}
 
 
+def test_a_position_that_is_stored_leaves_no_file_open(tmp_path: Path) -> None:
+    cursor, files = FileCursor(tmp_path / "cursor.json"), Path("/proc/self/fd")
+    before = len(list(files.iterdir()))
+    for number in range(50):
+        cursor.store({"a.b": f"k-{number}"})
+    assert len(list(files.iterdir())) < before + 50
+
+
 def test_a_write_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

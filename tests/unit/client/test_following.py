@@ -133,6 +133,7 @@ def test_after_a_temporary_end_each_channel_resumes_after_the_last_item(end: Rep
         (Closed(4403, "forbidden"), Forbidden),
         (Closed(4404, "unknown_channel"), UnknownChannel),
         (Closed(4401, "token_expired"), Unauthorized),
+        (Closed(4400, "invalid_frame"), Refused),
         (Closed(4413, "payload_too_large"), Refused),
         (Closed(1002), Refused),
         (Closed(1009), Refused),
@@ -200,6 +201,12 @@ def test_silence_for_a_heartbeat_asks_and_a_second_one_reconnects() -> None:
     assert Close() not in alive
 
 
+def test_a_connection_has_the_heartbeat_of_its_own_hello() -> None:
+    heartbeat = Received({"type": "hello", "limits": {"heartbeat": 3.0}})
+    steps = follow(*connected()[:1], heartbeat, Closed(), *connected())
+    assert [each.seconds for each in steps if isinstance(each, Receive)] == [25.0, 3.0, 25.0, 25.0]
+
+
 def test_a_token_that_ends_is_renewed_if_it_comes_from_a_function() -> None:
     expiring = Received({"type": "expiring", "expires_in": 30.0})
     assert RenewToken() in follow(*connected(), expiring, renewable=True)
@@ -214,6 +221,8 @@ def test_after_token_expired_a_function_gets_another_chance_but_not_for_ever() -
     assert follow(*[refused] * 3, renewable=True).count(Connect()) == 4
     with pytest.raises(Unauthorized):
         follow(*[refused] * 4, renewable=True)
+    accepted = [*connected(subscribed("k-1")), expired]
+    assert follow(*accepted * 5, renewable=True).count(Connect()) == 6
 
 
 def test_a_refused_renewal_that_is_temporary_changes_nothing() -> None:

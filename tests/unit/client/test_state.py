@@ -102,6 +102,13 @@ def test_what_a_slow_reader_of_a_state_missed_is_read_from_its_last_event() -> N
     assert delivered(steps) == [event("k-4"), event("k-5")]
 
 
+def test_a_connection_that_ends_before_the_answer_leaves_nothing_out() -> None:
+    before = connected(subscribed("k-0"), event("k-4"), gap("slow", "n-7"), LATE)
+    steps = follow(*before, Closed(), *connected(subscribed("k-4"), event("k-5")))
+    assert since(steps) == ["state", "state:k-4", "state:k-4"]
+    assert delivered(steps) == [event("k-4"), event("k-5")]
+
+
 def test_a_conflated_gap_is_no_gap_of_a_state() -> None:
     steps = follow(*connected(subscribed("k-0"), event("k-4"), gap("conflated", "k-4")))
     assert since(steps) == ["state"]

@@ -52,7 +52,7 @@ data.list.map(x, data.list.filter(y, y < x).size()) == [0, 1, 2]
 data.list.exists(data, data == 3) && data.count == 5
 data.fields.all(name, name.size() > 1)
 7 / 2 == 3 && -7 / 2 == -3 && -7 % 2 == -1 && 7 % -2 == 1
-1.0 / 0.0 > 1e300 && -1.0 / 0.0 < 0.0
+1.0 / 0.0 > 1e300 && -1.0 / 0.0 < 0.0 && !(0.0 / 0.0 / 0.0 > 0.0)
 1 + 2 * 3 - 4 == 3 && (1 + 2) * 3 == 9
 2 * 3 % 4 == 2
 - 9223372036854775808 < 0 && -(data.count) == -5 && --data.count == 5 && !!data.open

@@ -4,8 +4,11 @@ import io
 import json
 import logging
 import threading
+from datetime import datetime
+from pathlib import Path
 
 import pytest
+from structlog.contextvars import bound_contextvars
 
 from eventhub.observability.json_lines import JsonLines
 
@@ -36,6 +39,17 @@ def test_each_line_is_written_at_once_in_the_order_of_the_calls() -> None:
     lines.handle(record("a fault"))
     lines.add('"n": 2', "eventhub")
     assert [line[:6] for line in output.seen.splitlines()] == ['{"n": ', "a faul", '{"n": ']
+
+
+def test_a_line_has_what_is_bound_to_the_request_and_its_time_in_utc() -> None:
+    output = Output()
+    with bound_contextvars(request="r-1", path=Path("a")):
+        JsonLines(output).add('"n": 1', "eventhub")
+    line = json.loads(output.seen)
+    assert (line["request"], line["level"]) == ("r-1", "info")
+    assert line["path"].endswith("Path('a')")
+    assert line["timestamp"].endswith("Z")
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo is not None
 
 
 def test_a_line_waits_while_a_thread_writes_a_record() -> None:
