@@ -199,6 +199,40 @@ def test_the_outstanding_queue_is_bounded(run: Evaluate) -> None:
     assert sent == [1, 2]
 
 
+def test_what_json_does_not_have_is_refused_and_not_sent(run: Evaluate) -> None:
+    refused, sent = run("""
+        const { hub, socket } = await start();
+        socket().hello();
+        const circle = {};
+        circle.circle = circle;
+        const values = [
+          NaN, { deep: [-Infinity] }, { at: new Date("soon") }, [undefined], () => 1, { id: 1n },
+          circle,
+        ];
+        const refused = [];
+        for (const value of values) {
+          for (const result of [hub.publish("a.b", value), hub.signal("a.b", value)]) {
+            refused.push(await result.catch(({ name, message }) => [name, message]));
+          }
+        }
+        hub.publish("a.b", { left: undefined, at: new Date(0), none: null, no: false });
+        return [refused, socket().sent.map(({ data }) => data)];
+    """)
+    assert {name for name, _ in refused} == {"TypeError"}
+    publishes, signals = refused[::2], refused[1::2]
+    assert publishes == signals
+    assert [message for _, message in publishes[:5]] == [
+        '"data": JSON has no NaN',
+        '"0": JSON has no -Infinity',
+        '"at": JSON has no Invalid Date',
+        '"0": JSON has no undefined',
+        '"data": JSON has no () => 1',
+    ]
+    assert "BigInt" in publishes[5][1]
+    assert "circular" in publishes[6][1]
+    assert sent == [{"at": "1970-01-01T00:00:00.000Z", "none": None, "no": False}]
+
+
 def test_a_refused_publish_rejects_with_code_and_details(run: Evaluate) -> None:
     result = run("""
         const { hub, socket } = await start();

@@ -9,6 +9,7 @@ const RETRYABLE = new Set([...TEMPORARY_ERRORS, "too_many_connections"]);
 export class Authentication {
   #source;
   #options;
+  #connection;
   #on;
   #token = null;
   #ref = null;
@@ -16,14 +17,14 @@ export class Authentication {
   #acceptedAt = null;
 
   /**
-   * `source`: a token (a string), null, or a function that returns one or a promise of one.
-   * `on`: send(message), retry(reason), restart(), stop(reason, code, advice),
-   * later(milliseconds, action): runs the action unless there is a new connection by then, same():
-   * a function that says whether there is none.
+   * `options.token`: a token (a string), null, or a function that returns one or a promise of one.
+   * `on`: later(milliseconds, action): runs the action unless there is a new connection by then,
+   * same(): a function that says whether there is none.
    */
-  constructor(source, options, on) {
-    this.#source = source;
+  constructor(options, connection, on) {
+    this.#source = options.token;
     this.#options = options;
+    this.#connection = connection;
     this.#on = on;
   }
 
@@ -48,7 +49,8 @@ export class Authentication {
     if (this.#token === null) return;
     this.#requests += 1;
     this.#ref = `token-${this.#requests}`;
-    this.#on.send({ type: "auth", ref: this.#ref, token: this.#token });
+    const message = { type: "auth", ref: this.#ref, token: this.#token };
+    this.#connection.send(JSON.stringify(message));
   }
 
   /** Gets another token for this connection, and sends it if it is new. */
@@ -90,10 +92,10 @@ export class Authentication {
   }
 
   #onRefused({ code, message }) {
-    if (RETRYABLE.has(code)) return this.#on.retry(message);
+    if (RETRYABLE.has(code)) return this.#connection.retry(message);
     // The new token is another principal's, which needs a connection of its own.
-    if (code === "forbidden" && this.#acceptedAt !== null) return this.#on.restart();
-    this.#on.stop(message, code, "get another token, and call setToken()");
+    if (code === "forbidden" && this.#acceptedAt !== null) return this.#connection.restart();
+    this.#connection.close(message, code, "get another token, and call setToken()");
   }
 
   // Half of the lifetime of the token since it was accepted. The server warns then at the earliest.

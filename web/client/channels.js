@@ -6,16 +6,13 @@ import { Subscription } from "./subscription.js";
 export class Channels {
   #byName = new Map();
   #later = new Set();
-  #send;
+  #connection;
   #nextRef;
   #storage;
 
-  /**
-   * `send(message)`: sends on the open connection, if there is one. `nextRef()`: a new ref.
-   * `storage` keeps cursors, or is null.
-   */
-  constructor(send, nextRef, storage = null) {
-    this.#send = send;
+  /** `nextRef()`: a new ref. `storage` keeps cursors, or is null. */
+  constructor(connection, nextRef, storage = null) {
+    this.#connection = connection;
     this.#nextRef = nextRef;
     this.#storage = storage;
     /** The server's limit of a message. */
@@ -122,8 +119,12 @@ export class Channels {
     this.#request(channel);
   }
 
+  #send(command) {
+    this.#connection.send(JSON.stringify(command));
+  }
+
   #request(channel) {
-    for (const message of channel.requests(this.maxBytes)) this.#send(message);
+    for (const command of channel.requests(this.maxBytes)) this.#send(command);
   }
 
   #unsubscribe(channel) {

@@ -84,7 +84,7 @@ export class Connection {
   /** The browser reports no network: an open connection is given up at once. */
   offline() {
     this.#replaced = null; // the next network may be another
-    if (this.status.state !== "stopped") this.#reconnectLater("the network is gone");
+    if (this.status.state !== "stopped") this.retry("the network is gone");
   }
 
   /** The page is frozen: no connection until check(). */
@@ -117,20 +117,30 @@ export class Connection {
 
   /** Reconnects later, as after a lost connection. */
   retry(reason) {
-    this.#reconnectLater(reason);
+    if (this.#socket && this.#openedAt === null && !this.#lastError.code) this.#failed += 1;
+    const blocked = this.#failed && this.#failed % 2 === 0 && !this.#replaced;
+    this.#discard();
+    const { clock, online } = this.#options;
+    const seconds = this.#delay(clock.now());
+    this.#openedAt = null;
+    this.#setTimer(seconds * 1000, () => this.#reconnect());
+    const { code } = this.#lastError;
+    if (online()) this.#setStatus({ state: "waiting", seconds, reason, ...(code && { code }) });
+    else if (this.status.state !== "offline") this.#setStatus({ state: "offline", reason });
+    if (blocked) this.#on.blocked().catch(() => {}); // its module may not come either
   }
 
   #start() {
     this.#lastError = { code: "", message: "" };
     const { connect } = this.#options.timing;
-    this.#setTimer(connect, () => this.#reconnectLater(`no answer in ${connect / 1000} seconds`));
+    this.#setTimer(connect, () => this.retry(`no answer in ${connect / 1000} seconds`));
     const preparing = (this.#preparing = {});
     const ifCurrent = (action) => () => this.#preparing === preparing && action();
     const prepared = this.#on.prepare();
     if (!prepared) return this.#openSocket();
     prepared.then(
       ifCurrent(() => this.#openSocket()),
-      ifCurrent(() => this.#reconnectLater("there is no token")),
+      ifCurrent(() => this.retry("there is no token")),
     );
   }
 
@@ -165,22 +175,8 @@ export class Connection {
     const code = isRefusal(closeCode) ? this.#lastError.code || reason : "";
     const fallback = reason || `the connection was closed with code ${closeCode}`;
     const why = this.#lastError.message || fallback;
-    if (mayReconnect(closeCode) || this.#on.canRenew(code)) this.#reconnectLater(why);
+    if (mayReconnect(closeCode) || this.#on.canRenew(code)) this.retry(why);
     else this.close(why, code);
-  }
-
-  #reconnectLater(reason) {
-    if (this.#socket && this.#openedAt === null && !this.#lastError.code) this.#failed += 1;
-    const blocked = this.#failed && this.#failed % 2 === 0 && !this.#replaced;
-    this.#discard();
-    const { clock, online } = this.#options;
-    const seconds = this.#delay(clock.now());
-    this.#openedAt = null;
-    this.#setTimer(seconds * 1000, () => this.#reconnect());
-    const { code } = this.#lastError;
-    if (online()) this.#setStatus({ state: "waiting", seconds, reason, ...(code && { code }) });
-    else if (this.status.state !== "offline") this.#setStatus({ state: "offline", reason });
-    if (blocked) this.#on.blocked().catch(() => {}); // its module may not come either
   }
 
   /** Seconds: as a goodbye says, which is for this client alone; otherwise at random. */
@@ -219,7 +215,7 @@ export class Connection {
     this.#lastMessageAt = -Infinity;
     this.#socket.send('{"type":"ping"}');
     this.#setTimer(this.#options.timing.pong, () =>
-      this.#lastMessageAt >= sentAt ? this.#watchSilence() : this.#reconnectLater("no pong came"),
+      this.#lastMessageAt >= sentAt ? this.#watchSilence() : this.retry("no pong came"),
     );
   }
 

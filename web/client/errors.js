@@ -19,7 +19,7 @@ export class EventHubError extends Error {
    * @param {{ pointer: string, message: string }[]} [details]
    * @param {string} [id]
    */
-  constructor(code, message, details = [], id = undefined) {
+  constructor(code, message, details = [], id) {
     super(message);
     this.name = "EventHubError";
     this.code = code;

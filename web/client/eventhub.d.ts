@@ -53,8 +53,9 @@ export declare class EventHub extends EventTarget {
     events<T = unknown>(channel: string, options?: import("./types.js").EventsOptions): AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>;
     /**
      * Resolves with the `published` message. Until it is answered, the event is sent again with the
-     * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
-     * event twice, pass the `key` of the first attempt.
+     * same key after each reconnect. Rejects with an EventHubError, and with a TypeError for what
+     * JSON does not have, such as NaN, a function or a cycle. To retry without storing the event
+     * twice, pass the `key` of the first attempt.
      * @param {string} channel
      * @param {unknown} data
      * @param {import("./types.js").PublishOptions} [options]

@@ -14,14 +14,13 @@ export { EventHubError };
 /** A `status` event follows each change of `status`. */
 export class EventHub extends EventTarget {
   #options;
-  #authentication = null;
+  #authentication;
   #connection;
   #unwatch;
   #ref = 0;
   #channels;
   #publishes;
-  #signals = null;
-  #loading = null; // of their module, so that they keep their order
+  #signals;
   #connections = 0;
 
   /**
@@ -46,8 +45,8 @@ export class EventHub extends EventTarget {
       status: (status) => this.#onStatus(status),
     });
     const { storage, clock } = this.#options;
-    this.#channels = new Channels((message) => this.#send(message), () => this.#nextRef(), storage);
-    this.#publishes = new PendingPublishes((text) => this.#connection.send(text), clock);
+    this.#channels = new Channels(this.#connection, () => this.#nextRef(), storage);
+    this.#publishes = new PendingPublishes(this.#connection, clock);
     this.#unwatch = this.#options.watch(
       () => this.#connection.check(),
       () => this.#connection.offline(),
@@ -128,8 +127,9 @@ export class EventHub extends EventTarget {
 
   /**
    * Resolves with the `published` message. Until it is answered, the event is sent again with the
-   * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
-   * event twice, pass the `key` of the first attempt.
+   * same key after each reconnect. Rejects with an EventHubError, and with a TypeError for what
+   * JSON does not have, such as NaN, a function or a cycle. To retry without storing the event
+   * twice, pass the `key` of the first attempt.
    * @param {string} channel
    * @param {unknown} data
    * @param {import("./types.js").PublishOptions} [options]
@@ -159,8 +159,7 @@ export class EventHub extends EventTarget {
    * @returns {Promise<boolean>}
    */
   async signal(channel, data) {
-    if (!this.#signals) await (this.#loading ??= this.#loadSignals());
-    return this.#signals.signal(channel, data);
+    return (this.#signals ?? (await this.#loadSignals())).signal(channel, data);
   }
 
   /**
@@ -172,8 +171,7 @@ export class EventHub extends EventTarget {
    * @returns {Promise<boolean>}
    */
   async updateMember(channel, data) {
-    if (!this.#signals) await (this.#loading ??= this.#loadSignals());
-    return this.#signals.updateMember(channel, data);
+    return (this.#signals ?? (await this.#loadSignals())).updateMember(channel, data);
   }
 
   /** A new idempotency key. */
@@ -182,14 +180,14 @@ export class EventHub extends EventTarget {
     return [1, 2, 3, 4].map(part).join("-");
   }
 
-  #publish(channel, content, options = {}) {
+  async #publish(channel, content, options = {}) {
     const { key = this.newKey(), ifMatch, maxAge = this.#options.maxAge, ...others } = options;
     const { state, reason } = this.status;
-    if (state === "stopped") return Promise.reject(stopped(reason));
+    if (state === "stopped") throw stopped(reason);
     const limit = this.#options.outstanding;
     if (this.#publishes.size >= limit) {
       const fault = `${limit} events wait to be sent; this one was not accepted`;
-      return Promise.reject(new EventHubError("queue_full", fault));
+      throw new EventHubError("queue_full", fault);
     }
     const ref = this.#nextRef();
     const message = { type: "publish", ref, channel, ...others, ...content, key };
@@ -206,13 +204,14 @@ export class EventHub extends EventTarget {
   }
 
   #receive(message) {
-    const { type, ref, reason } = message;
+    const { type, ref, reason, channel } = message;
     if (this.#authentication?.receive(message)) return;
     if (type === "published") return this.#publishes.resolve(ref, message);
     if (type === "signaled" || type === "updated") return this.#signals?.accept(ref);
     if (type === "error") return this.#onError(message);
-    if (type === "unsubscribed" && reason !== "client") return this.#onUnsubscribed(message);
-    this.#channels.receive(message);
+    if (type !== "unsubscribed" || reason === "client") return this.#channels.receive(message);
+    const fault = `the token does not allow subscribing to ${channel}`;
+    this.#channels.end(channel, new EventHubError(reason, fault));
   }
 
   #onStatus(status) {
@@ -241,12 +240,6 @@ export class EventHub extends EventTarget {
     channel.fail(error);
   }
 
-  /** A new token does not allow the channel. */
-  #onUnsubscribed({ channel, reason }) {
-    const fault = `the token does not allow subscribing to ${channel}`;
-    this.#channels.end(channel, new EventHubError(reason, fault));
-  }
-
   /** Gets the token of the next connection. Returns a promise to wait for, if there is one. */
   #prepare() {
     if (this.#authentication || !this.#options.token) return this.#authentication?.prepare();
@@ -256,24 +249,16 @@ export class EventHub extends EventTarget {
   /** Loads what tokens need. */
   async #load() {
     const { Authentication } = await import("./authentication.js");
-    this.#authentication ??= new Authentication(this.#options.token, this.#options, {
-      send: (message) => this.#send(message),
-      retry: (reason) => this.#connection.retry(reason),
-      restart: () => this.#connection.restart(),
-      stop: (...why) => this.#connection.close(...why),
+    this.#authentication ??= new Authentication(this.#options, this.#connection, {
       later: (milliseconds, action) => this.#later(milliseconds, action),
       same: () => this.#same(),
     });
   }
 
   async #loadSignals() {
-    try {
-      const { Signals } = await import("./signals.js");
-      const send = (text) => this.#connection.send(text);
-      this.#signals = new Signals(send, this.#options.outstanding, this.#channels);
-    } finally {
-      this.#loading = null;
-    }
+    const { Signals } = await import("./signals.js");
+    const { outstanding } = this.#options;
+    return (this.#signals ??= new Signals(this.#connection, outstanding, this.#channels));
   }
 
   /** Runs `action` after the delay, unless there is a new connection by then. */
@@ -286,10 +271,6 @@ export class EventHub extends EventTarget {
   #same() {
     const connection = this.#connections;
     return () => this.#connections === connection;
-  }
-
-  #send(message) {
-    this.#connection.send(JSON.stringify(message));
   }
 
   #nextRef() {

@@ -4,14 +4,13 @@
 import { EventHubError } from "./errors.js";
 
 export class PendingPublishes {
-  #send;
+  #connection;
   #clock;
   #pending = new Map();
   #maxBytes = Infinity;
 
-  /** `send(text)`: sends a text frame on the open connection, and returns whether there is one. */
-  constructor(send, clock) {
-    this.#send = send;
+  constructor(connection, clock) {
+    this.#connection = connection;
     this.#clock = clock;
   }
 
@@ -33,7 +32,7 @@ export class PendingPublishes {
     const ends = clocks.map((clock) => clock() + maxAge * 1000);
     const old = () => clocks.some((clock, index) => clock() >= ends[index]);
     return new Promise((resolve, reject) => {
-      this.#pending.set(message.ref, { text: JSON.stringify(message), old, resolve, reject });
+      this.#pending.set(message.ref, { text: json(message), old, resolve, reject });
       this.send(message.ref);
       if (maxAge === Infinity) return;
       this.#clock.setTimeout(() => this.#expire(message.ref), maxAge * 1000);
@@ -46,7 +45,7 @@ export class PendingPublishes {
     if (publish.old()) return this.#expire(ref);
     const { text } = publish;
     const size = new TextEncoder().encode(text).length;
-    if (size <= this.#maxBytes) return void (publish.sent = this.#send(text));
+    if (size <= this.#maxBytes) return void (publish.sent = this.#connection.send(text));
     const fault = `the event takes ${size} bytes; at most ${this.#maxBytes} are allowed`;
     this.reject(ref, new EventHubError("payload_too_large", fault));
   }
@@ -89,4 +88,17 @@ export class PendingPublishes {
     this.#pending.delete(ref);
     return publish;
   }
+}
+
+export const json = (command) => JSON.stringify(command, checked);
+
+/** Refuses what JSON.stringify turns into null, and functions. `this` holds the value. */
+function checked(name, value) {
+  const given = this[name];
+  const lost =
+    value == null
+      ? given !== value || (value !== null && Array.isArray(this))
+      : /^[fn]/.test(typeof value) && !Number.isFinite(value);
+  if (lost) throw new TypeError(`"${name}": JSON has no ${given}`);
+  return value;
 }

@@ -2,17 +2,18 @@
 // lost connection has not answered is forgotten. No I/O.
 
 import { EventHubError } from "./errors.js";
+import { json } from "./pending-publishes.js";
 
 export class Signals {
-  #send;
+  #connection;
   #limit;
   #channels;
   #sent = 0;
   #pending = new Map();
 
-  /** `send(text)`: whether there is an open connection. `limit`: unanswered ones at a time. */
-  constructor(send, limit, channels) {
-    this.#send = send;
+  /** `limit`: unanswered ones at a time. */
+  constructor(connection, limit, channels) {
+    this.#connection = connection;
     this.#limit = limit;
     this.#channels = channels;
   }
@@ -58,13 +59,13 @@ export class Signals {
   async #command(message) {
     this.#sent += 1;
     const ref = `signal-${this.#sent}`;
-    const text = JSON.stringify({ ref, ...message });
+    const text = json({ ref, ...message });
     const { maxBytes } = this.#channels;
     if (new TextEncoder().encode(text).length > maxBytes) {
       const fault = `the message is larger than ${maxBytes} bytes`;
       throw new EventHubError("payload_too_large", fault);
     }
-    if (this.#pending.size >= this.#limit || !this.#send(text)) return false;
+    if (this.#pending.size >= this.#limit || !this.#connection.send(text)) return false;
     return new Promise((resolve, reject) => this.#pending.set(ref, { resolve, reject }));
   }
 
