@@ -21,6 +21,7 @@ class Functions:
 
     def __init__(self, files: frozenset[str]) -> None:
         self._found: dict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        gc.unfreeze()  # what is frozen is not among the objects: tests/conftest.py freezes all
         for each in gc.get_objects():
             if type(each) is FunctionType and each.__code__.co_filename in files:
                 self._found[_place(each.__code__)].append(each)

@@ -1,6 +1,7 @@
 """The tool that judges the tests: which mutants there are, and that each is judged by its code."""
 
 import ast
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -145,6 +146,16 @@ def test_a_function_that_exists_gets_the_mutants_code(
     functions.swap(original, compiled(ORIGINAL.replace(was, now), "swapped.py"))
     assert space["double"](8) == doubled
     assert add(8) == added
+
+
+def test_a_function_is_found_although_it_is_frozen() -> None:
+    space: dict[str, Any] = {}
+    original = compiled(ORIGINAL, "swapped.py")
+    exec(original, space)
+    gc.freeze()
+    mutant = compiled(ORIGINAL.replace("number * 2", "number"), "swapped.py")
+    Functions(frozenset({"swapped.py"})).swap(original, mutant)
+    assert space["double"](8) == 8
 
 
 def test_what_runs_on_import_is_not_swapped() -> None:
