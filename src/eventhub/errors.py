@@ -208,7 +208,16 @@ class PayloadTooLarge(EventHubError, code="payload_too_large", status=413):
 
 
 class UnsupportedMediaType(EventHubError, code="unsupported_media_type", status=415):
-    """A binary WebSocket message, or a compressed body."""
+    """A binary WebSocket message, or a body in a form that is not accepted."""
+
+    codings: str | None = None
+    """The codings that are accepted, where the body's coding is not (RFC 9110, 12.5.3)."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of an HTTP response."""
+        found = super().headers
+        return found if self.codings is None else {**found, "accept-encoding": self.codings}
 
 
 class MisdirectedRequest(EventHubError, code="misdirected_request", status=421):

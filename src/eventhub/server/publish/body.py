@@ -11,7 +11,8 @@ from eventhub.common.concurrency import within
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.server.connections.limit_errors import too_large, too_slow
 from eventhub.server.connections.liveness import LEAST_RATE
-from eventhub.server.connections.registry import ConnectionRegistry
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.publish.content_coding import unpacked
 
 
 class BodyRequest(Protocol):
@@ -33,14 +34,15 @@ class BodyRequest(Protocol):
         ...
 
 
-async def read_body(registry: ConnectionRegistry, request: BodyRequest, receive: Receive) -> bytes:
-    """Return the whole body.
+async def read_body(manager: ConnectionManager, request: BodyRequest, receive: Receive) -> bytes:
+    """Return the whole body, unpacked if it is compressed.
 
     Until its last chunk arrives, a body in several chunks counts among its principal's connections.
-    Raises PayloadTooLarge, RequestTimeout, TooManyConnections; ConnectionResetError if the client
-    leaves.
+    Raises InvalidRequest, PayloadTooLarge, RequestTimeout, TooManyConnections; ConnectionResetError
+    if the client leaves.
     """
     limits = request.limits
+    receive = unpacked(request.headers, receive, manager.fair_queue)
     if (length := int(request.headers.get(b"content-length", b"0"))) > limits.body_bytes:
         raise too_large(f"the body has {length} bytes", "body_bytes", limits.body_bytes)
     # Not bytes: these would be copied for each chunk, so that a chunk of one byte would cost as
@@ -48,7 +50,7 @@ async def read_body(registry: ConnectionRegistry, request: BodyRequest, receive:
     body = bytearray()
     deadline = asyncio.get_running_loop().time() + limits.body_seconds
     if await _read_chunk(receive, body, limits, deadline):
-        with registry.counted(request.principal):
+        with manager.registry.counted(request.principal):
             while await _read_chunk(receive, body, limits, deadline):
                 pass
     return bytes(body)

@@ -107,7 +107,7 @@ class ChannelsEndpoint:
             request = ChannelsRequest(
                 principal, headers, manager.settings.limits, handling, media_type in NDJSON_TYPES
             )
-            body = await read_body(manager.registry, request, receive)
+            body = await read_body(manager, request, receive)
             manager.authentication.check(principal)  # it may have expired meanwhile
             events = await self._decode(request, decoder, body)
             outcomes = await self._store(self._paid(events, decoder.pay()))

@@ -24,6 +24,7 @@ from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.publish.batch import WHITE_SPACE, BatchDecoder
 from eventhub.server.publish.body import read_body
+from eventhub.server.publish.content_coding import unpacked
 from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PREFIX, PublishRequest
@@ -108,6 +109,7 @@ class PublishEndpoint:
         identity = self._manager.registry.new_identity(request.principal, address_of(scope))
         stream = NdjsonPublish(self._manager, request, identity)
         try:
+            receive = unpacked(request.headers, receive, self._manager.fair_queue)
             await stream.run(scope, receive, send)
         finally:
             if request.is_lenient and stream.body_error is not None:
@@ -122,7 +124,7 @@ class PublishEndpoint:
             raise UnsupportedMediaType(
                 "the body is multipart/form-data; expected JSON, as in: curl -d '{…}'"
             )
-        body = await read_body(self._manager.registry, request, receive)
+        body = await read_body(self._manager, request, receive)
         await send_response(send, await self._publish_whole(request, body, scope))
 
     async def _publish_whole(

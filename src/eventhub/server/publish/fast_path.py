@@ -36,10 +36,10 @@ from eventhub.server.security.cors import VARY
 HEADS = 4096
 """Heads that are remembered. Beyond it, the oldest is forgotten."""
 _UNUSUAL = frozenset(
-    (b"traceparent", b"prefer", b"expect", b"origin", b"if-match", b"if-none-match")
+    b"traceparent prefer expect origin if-match if-none-match content-encoding".split()
 )
 """Requests with such a header are not remembered: it differs from request to request, or changes
-the response.
+the response or the body.
 """
 
 HeadKey = tuple[object, ...]

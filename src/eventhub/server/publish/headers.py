@@ -11,6 +11,7 @@ from eventhub.errors import InvalidRequest, UnsupportedMediaType
 from eventhub.events.event import ABSENT, ATTRIBUTE_LENGTH, Position
 from eventhub.events.since import parse_expected
 from eventhub.observability.tracing import parent_of
+from eventhub.server.publish.content_coding import coding_of
 from eventhub.session.commands import KEY_LENGTH
 
 NDJSON_TYPES = frozenset(
@@ -45,12 +46,8 @@ def is_cloudevent(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def check_body_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
-    """Raises UnsupportedMediaType for a compressed body and for other CloudEvents than binary."""
-    if codings := _content_codings(headers.get(b"content-encoding", b"")):
-        raise UnsupportedMediaType(
-            f"the body's Content-Encoding is {codings}; expected a body that is not compressed,"
-            " without Content-Encoding"
-        )
+    """Raises UnsupportedMediaType for an unknown coding and for other CloudEvents than binary."""
+    coding_of(headers)
     if media_type.startswith(b"application/cloudevents"):
         raise UnsupportedMediaType(
             f"the body is {media_type.decode('latin-1')[:60]}: CloudEvents in structured"
@@ -137,12 +134,6 @@ def attributes_of(headers: Mapping[bytes, bytes]) -> dict[str, str] | None:
             continue  # a malformed traceparent is ignored (W3C Trace Context, 3.2.3)
         attributes[name] = _attribute(header, value)
     return attributes or None
-
-
-def _content_codings(value: bytes) -> str:
-    """The codings of a Content-Encoding (RFC 9110, 8.4), without `identity`."""
-    names = (name.strip().lower() for name in value.decode("latin-1").split(","))
-    return ", ".join(name[:40] for name in names if name not in ("", "identity"))
 
 
 def _attribute(header: bytes, value: bytes) -> str:

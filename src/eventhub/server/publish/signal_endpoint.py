@@ -52,7 +52,7 @@ class SignalEndpoint:
         manager, channel = self._manager, scope["path"][len(PREFIX) :]
         try:
             request = await self._accepted(scope, channel)
-            body = await read_body(manager.registry, request, receive)
+            body = await read_body(manager, request, receive)
             manager.authentication.check(request.principal)  # it may have expired meanwhile
             if body.lstrip(WHITE_SPACE)[:1] == b"[" and not is_cloudevent(request.headers):
                 raise InvalidRequest(f"the body is a JSON array; {SEVERAL}")

@@ -2,6 +2,8 @@
 answer at once, and in two pieces, which go through the queue and the ASGI application.
 """
 
+import gzip
+
 import pytest
 
 from eventhub.server.publish.endpoint import SMALL_EVENT_BYTES
@@ -37,7 +39,9 @@ CASES = {
     "a form": post("raw.a", EVENT, "Content-Type: application/x-www-form-urlencoded"),
     "multipart": post("raw.a", EVENT, "Content-Type: multipart/form-data; boundary=x"),
     "a line of NDJSON": post("raw.a", EVENT, "Content-Type: application/x-ndjson"),
-    "compressed": post("raw.a", EVENT, "Content-Encoding: gzip"),
+    "compressed": post("raw.a", gzip.compress(EVENT, mtime=0), "Content-Encoding: gzip"),
+    "compressed in a form that is not accepted": post("raw.a", EVENT, "Content-Encoding: br"),
+    "not compressed as it says": post("raw.a", EVENT, "Content-Encoding: gzip"),
     "a CloudEvent": post("raw.a", b"[1]", "ce-id: 1", "ce-specversion: 1.0", "ce-source: /a"),
     "attributes": post("raw.a", EVENT, "ce-source: /a", "ce-subject: b"),
     "a trace": post("raw.a", EVENT, "traceparent: 00-" + "a" * 32 + "-" + "b" * 16 + "-01"),

@@ -47,8 +47,8 @@ def read(
             await asyncio.Event().wait()
         return waiting.pop(0)
 
-    connections: Any = registry or Registry()
-    return asyncio.run(read_body(connections, request, receive))
+    manager: Any = SimpleNamespace(registry=registry or Registry(), fair_queue=None)
+    return asyncio.run(read_body(manager, request, receive))
 
 
 def test_chunks_are_joined_and_counted_while_more_are_to_come() -> None:

@@ -6,16 +6,11 @@ from eventhub.errors import InvalidRequest
 from eventhub.server.publish.headers import (
     NDJSON_TYPES,
     attributes_of,
-    check_body_type,
     is_cloudevent,
     media_type_of,
 )
 
 TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-def test_content_coding_identity_is_no_coding() -> None:
-    check_body_type(b"application/json", {b"content-encoding": b"Identity, identity"})
 
 
 @pytest.mark.parametrize(

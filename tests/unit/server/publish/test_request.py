@@ -10,7 +10,7 @@ from tests.unit.server.publish.publish_requests import publish_request
 @pytest.mark.parametrize(
     ("headers", "error"),
     [
-        ({b"content-encoding": b"gzip"}, UnsupportedMediaType),
+        ({b"content-encoding": b"br"}, UnsupportedMediaType),
         ({b"content-type": b"application/cloudevents+json"}, UnsupportedMediaType),
         ({b"content-type": b"application/x-ndjson", b"ce-id": b"1"}, UnsupportedMediaType),
         ({b"idempotency-key": b"two words"}, InvalidRequest),
