@@ -123,6 +123,13 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "900": ("server.connections.channel_directory:ROWS",),
     },
     "a chunked body": {"8 KiB": ("server.http.reader:PIECE_BYTES",)},
+    "a compressed body": {
+        "1 MiB": ("server.publish.content_coding:FREE_BYTES",),
+        "200": ("server.publish.content_coding:MOST_RATIO",),
+        "100": ("server.publish.content_coding:FREE_PARTS",),
+        "512": ("server.publish.content_coding:PART_BYTES",),
+    },
+    "a piece of a compressed body": {"64 KiB": ("server.publish.content_coding:PIECE_BYTES",)},
     "an array": {
         "32 KiB": ("server.publish.batch:PART_BYTES",),
         "2,000 commas": ("server.publish.batch:PART_COMMAS",),
