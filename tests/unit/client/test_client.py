@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Mapping
 from itertools import count
+from pathlib import Path
 
 import httpx
 import pytest
 
 from eventhub_client.async_transport import AsyncRuntime
 from eventhub_client.attempts import Rules
-from eventhub_client.client import Client
+from eventhub_client.client import Client, subscription_of
+from eventhub_client.credentials import Credentials
+from eventhub_client.cursors import FileCursor
 from eventhub_client.errors import Unauthorized, Unavailable
 from eventhub_client.publishing import Delivery, publish_one
 from eventhub_client.steps import Answer, Request, Unreachable
@@ -68,6 +71,38 @@ def test_a_token_that_stays_expired_is_an_error() -> None:
     client = Client("http://hub", lambda: "old", None, PlainServer("new"), SyncRuntime())
     with pytest.raises(Unauthorized):
         run(client.call(publish_one("a.b", 1, Delivery(), client.rules)))
+
+
+def test_a_login_service_that_is_away_when_a_token_has_ended_leaves_that_error() -> None:
+    tokens = ["old"]
+
+    def token() -> str:
+        if not tokens:
+            raise OSError("no route")
+        return tokens.pop()
+
+    client = Client("http://hub", token, None, PlainServer("new"), SyncRuntime())
+    with pytest.raises(Unauthorized):
+        run(client.call(publish_one("a.b", 1, Delivery(), client.rules)))
+
+
+def test_the_newest_reply_says_what_the_trouble_is() -> None:
+    client = Client("http://hub", "old", None, PlainServer("new"), SyncRuntime())
+    assert client.trouble is None
+    with pytest.raises(Unauthorized):
+        run(client.call(publish_one("a.b", 1, Delivery(), client.rules)))
+    assert client.trouble is not None
+    assert client.trouble.code == "token_expired"
+    client.credentials = Credentials("new", None, client.runtime.alone)
+    run(client.call(publish_one("a.b", 1, Delivery(), client.rules)))
+    assert client.trouble is None
+
+
+def test_a_follower_begins_where_its_cursor_says(tmp_path: Path) -> None:
+    cursor = FileCursor(tmp_path / "cursor.json")
+    cursor.store({"a.b": "k-7"})
+    assert subscription_of(("a.b",), "latest", cursor).positions == {"a.b": "k-7"}
+    assert subscription_of(("a.b",), "latest", None).positions == {}
 
 
 @pytest.mark.parametrize("failure", [OSError("no route"), httpx.ConnectError("no route")])

@@ -57,6 +57,23 @@ def test_many_requests_that_need_the_first_token_ask_for_one() -> None:
     assert asyncio.run(requests()) == ["token-1"] * 20
 
 
+def test_a_token_function_is_asked_by_one_at_a_time() -> None:
+    asking: list[int] = []
+
+    async def token() -> str:
+        asking.append(1)
+        await asyncio.sleep(0)
+        assert asking == [1]
+        asking.pop()
+        return "token"
+
+    async def renewals() -> None:
+        credentials = Credentials(token, None, AsyncRuntime().alone)
+        await asyncio.gather(*(credentials.renew() for _ in range(3)), credentials.replace("old"))
+
+    asyncio.run(renewals())
+
+
 def test_an_asynchronous_function_is_refused_without_a_loop_and_leaves_nothing_locked() -> None:
     async def token() -> str:
         await asyncio.sleep(0)

@@ -37,15 +37,24 @@ def test_several_positions_are_stored_together(tmp_path: Path) -> None:
     assert path.read_text().count("\n") == 2
 
 
-def test_the_file_stays_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restart", [100, 10_000])
+def test_the_file_stays_short(tmp_path: Path, restart: int) -> None:
     path = tmp_path / "cursor.json"
     cursor = FileCursor(path)
     for number in range(3 * COMPACT_LINES):
         cursor.store({"a.b": f"k-{number}"})
-        if number % 100 == 0:
+        if number % restart == 0:
             cursor = FileCursor(path)
     assert path.read_text().count("\n") <= COMPACT_LINES + 1
     assert cursor.load() == {"a.b": f"k-{3 * COMPACT_LINES - 1}"}
+
+
+def test_a_file_of_many_channels_is_not_written_anew_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "cursor.json"
+    path.write_text("".join(f'{{"a.{number}":"k-1"}}\n' for number in range(COMPACT_LINES + 1)))
+    file = path.stat().st_ino
+    FileCursor(path).store({"a.0": "k-2"})
+    assert path.stat().st_ino == file
 
 
 def test_a_position_that_is_stored_leaves_no_file_open(tmp_path: Path) -> None:
@@ -53,7 +62,7 @@ def test_a_position_that_is_stored_leaves_no_file_open(tmp_path: Path) -> None:
     before = len(list(files.iterdir()))
     for number in range(50):
         cursor.store({"a.b": f"k-{number}"})
-    assert len(list(files.iterdir())) < before + 50
+    assert len(list(files.iterdir())) == before
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(
@@ -70,6 +79,23 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
         cursor = FileCursor(path)
         with pytest.raises(OSError, match="no space"):
             cursor.store({"a.b": "k-2"})
+    assert FileCursor(path).load() == {"a.b": "k-1"}
+
+
+def test_a_file_that_cannot_be_written_anew_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cursor.json"
+    path.write_text('{"a.b":"k-1"}\n{"a.b":"k-')  # it is written anew because of its last line
+
+    def full(file: Path, text: str, **_: str) -> int:
+        file.write_bytes(text.encode()[:3])
+        raise OSError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="no space"):
+            FileCursor(path).store({"a.b": "k-2"})
     assert FileCursor(path).load() == {"a.b": "k-1"}
 
 

@@ -75,6 +75,15 @@ def test_the_first_position_is_not_stored_if_a_gap_follows() -> None:
     assert [each for each in steps if isinstance(each, Store)] == [Store({"a.b": "k-9"})]
 
 
+def test_the_position_of_a_channel_that_is_resumed_is_that_of_its_events() -> None:
+    steps = follow(*connected(subscribed("k-9"), event("k-5")), positions={"a.b": "k-4"})
+    assert not any(isinstance(each, Store) for each in steps[: steps.index(Deliver(event("k-5")))])
+
+
+def test_an_event_is_delivered_whatever_its_offset_because_the_server_knows_the_log() -> None:
+    assert Deliver(event("k-2")) in follow(*connected(subscribed("k-3"), event("k-2")))
+
+
 def test_a_position_is_stored_when_the_next_item_is_wanted_and_not_before() -> None:
     follower = Follower(Subscription(("a.b",), "latest", {})).steps()
     replies = iter(connected(subscribed("k-3"), event("k-4")))

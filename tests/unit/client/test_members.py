@@ -61,6 +61,7 @@ def test_each_change_comes_with_the_whole_list() -> None:
             change("leave", "rui", at=1),
         )
     ]
+    assert rosters.presence_of(change("leave", "eva")).count == 1
     away = Member("ana", {"at": 2})
     assert found == [
         Presence("a.b", 1, (ana,)),

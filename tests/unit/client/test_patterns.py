@@ -10,10 +10,12 @@ from eventhub_client.positions import BEGUN, Subscription
 from eventhub_client.steps import (
     Closed,
     Connect,
+    Connected,
     Deliver,
     FollowStep,
     Message,
     Receive,
+    Received,
     Reply,
     Send,
     Store,
@@ -103,9 +105,18 @@ def test_what_was_consumed_is_not_repeated_when_a_pattern_begins_again() -> None
     assert [step.message["id"] for step in stored if isinstance(step, Deliver)] == ["k-5"]
 
 
+def test_a_pattern_that_has_begun_gets_what_the_server_sends() -> None:
+    begun = follow(*connected(SUBSCRIBED, positions(a_b="k-3"), event("k-2")))
+    stored = follow(*connected(SUBSCRIBED, event("k-2")), stored={"a.>": BEGUN, "a.b": "k-3"})
+    assert Deliver(event("k-2")) in begun
+    assert Deliver(event("k-2")) in stored
+
+
 def test_a_stored_pattern_resumes_with_its_own_channels() -> None:
     stored = {"a.>": BEGUN, "a.b": "k-1", "b.c": "k-2"}
     assert since(follow(*connected(), stored=stored)) == [{"a.b": "k-1"}]
+    states = Follower(Subscription(("a.>",), "state", stored))
+    assert since(until_starved(states.steps(), connected(), ASKS)) == [{"a.b": "k-1"}]
 
 
 def test_a_channel_that_is_born_is_delivered_and_resumed() -> None:
@@ -114,11 +125,20 @@ def test_a_channel_that_is_born_is_delivered_and_resumed() -> None:
     assert since(steps) == ["-20", {"a.new": "k-1"}]
 
 
+def test_a_command_is_as_small_as_the_server_wants_it() -> None:
+    stored = {"a.>": BEGUN, **{f"a.{number:04}": "k-1" for number in range(100)}}
+    hello = Received({"type": "hello", "limits": {"heartbeat": 25.0, "message_bytes": 1024}})
+    (step,) = (each for each in follow(Connected(), hello, stored=stored) if isinstance(each, Send))
+    assert all(len(json.dumps(message)) <= 1024 for message in step.messages)
+    assert sum(len(message["since"]) for message in step.messages) == 100
+
+
 def test_many_positions_go_into_several_commands() -> None:
     stored = {"a.>": BEGUN, **{f"a.{number:04}": "k-1" for number in range(5000)}}
     steps = follow(*connected(), stored=stored)
     (step,) = (step for step in steps if isinstance(step, Send))
     assert all(len(json.dumps(message)) <= 32 * 1024 + 100 for message in step.messages)
+    assert len(step.messages) == 3, "each but the last one is full"
     assert [message.get("more", False) for message in step.messages] == [
         *[True] * (len(step.messages) - 1),
         False,

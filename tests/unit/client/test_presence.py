@@ -63,6 +63,7 @@ def test_members_are_delivered_only_to_those_who_ask() -> None:
     assert delivered(follow(*messages, presence=True)) == ["subscribed", "join"]
     assert all(each["presence"] is True for each in sent(follow(*messages, presence=True)))
     assert delivered(follow(*messages)) == []
+    assert delivered(follow(*connected(subscribed("k-1")), presence=True)) == []
 
 
 def test_the_number_of_members_may_be_enough() -> None:
@@ -75,10 +76,34 @@ def test_the_number_of_members_may_be_enough() -> None:
     assert delivered(steps) == ["presence"]
 
 
-def test_an_update_that_was_one_too_many_is_sent_again_with_the_newest_data() -> None:
-    error = {"type": "error", "ref": "update", "code": "rate_limited", "retry_after": 2.0}
+LIMITED = {"type": "error", "ref": "update", "code": "rate_limited", "retry_after": 2.0}
+
+
+def test_an_update_is_not_sent_again_on_the_next_connection_which_begins_with_it() -> None:
     member = Membership("ana", {"at": 1})
-    steps = follow(*connected(error), Silence(), Silence(), member=member)
+    steps = follow(*connected(LIMITED), Closed(), *connected(), Silence(), member=member)
+    assert [step.seconds for step in steps if isinstance(step, Receive)][-3:] == [25.0] * 3
+    assert [each["type"] for each in sent(steps)] == ["subscribe"] * 4 + ["ping"]
+
+
+def test_an_update_that_is_due_waits_for_no_message() -> None:
+    clock = Time()
+    subscription = Subscription(("a.b",), "latest", {}, member=Membership("ana"))
+    steps = Follower(subscription, clock, lambda: 0.5).steps()
+    replies, step = iter([*connected(LIMITED), Received({"type": "pong"})]), next(steps)
+    for reply in replies:
+        while not isinstance(step, Connect | Receive):
+            step = steps.send(None)
+        clock.now += 1.5
+        step = steps.send(reply)
+    assert step == Receive(0.5)
+    clock.now += 1.5
+    assert steps.send(Received({"type": "pong"})) == Receive(0.0)
+
+
+def test_an_update_that_was_one_too_many_is_sent_again_with_the_newest_data() -> None:
+    member = Membership("ana", {"at": 1})
+    steps = follow(*connected(LIMITED), Silence(), Silence(), member=member)
     waits = [step.seconds for step in steps if isinstance(step, Receive)]
     assert waits == [25.0, 25.0, 2.0, 25.0, 25.0]
     assert sent(steps)[2:] == [

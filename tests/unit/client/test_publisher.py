@@ -114,6 +114,50 @@ def test_a_refused_event_is_given_to_the_function_and_the_others_are_stored() ->
     assert found == [("bad", "invalid_event")]
 
 
+def test_one_batch_is_under_way_at_a_time() -> None:
+    under_way: list[int] = []
+
+    class Slow(Server):
+        async def request(
+            self, url: str, request: Request, headers: Mapping[str, str]
+        ) -> Answer | Unreachable:
+            under_way.append(1)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert under_way == [1]
+            under_way.pop()
+            return await super().request(url, request, headers)
+
+    async def main() -> int:
+        async with publisher(Slow(), AsyncRuntime()) as out:
+            for number in range(10):
+                await out.send(number)
+                await asyncio.sleep(0)
+        return out.stored
+
+    assert asyncio.run(main()) == 10
+
+
+def test_a_sender_that_waits_for_room_gets_the_error() -> None:
+    def fault(body: bytes) -> Answer:
+        raise RuntimeError("a fault of the transport")
+
+    async def main() -> None:
+        client = Client("http://hub", None, None, Server(fault), AsyncRuntime())
+        out = Publisher(client, "a.b", Waiting(1000, 5), 0.001, None)
+        await out.send("longer than the bound")
+        with pytest.raises(RuntimeError, match="a fault"):
+            await out.send("x")
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_timeout_that_no_event_may_have_is_told_at_once() -> None:
+    client = Client("http://hub", None, None, Server(), SyncRuntime())
+    with pytest.raises(ValueError, match="received timeout=0"):
+        Publisher(client, "a.b", Waiting(), 0, None)
+
+
 def test_a_server_that_is_away_ends_it_and_nothing_is_sent_after() -> None:
     server = Server(lambda body: Unreachable("refused"))
     with pytest.raises(Unavailable, match="refused"):

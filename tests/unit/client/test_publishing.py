@@ -114,6 +114,7 @@ def test_no_attempt_may_take_longer_than_what_is_left() -> None:
 def test_a_timeout_beyond_the_life_of_a_key_is_refused(timeout: float) -> None:
     with pytest.raises(ValueError, match=f"received timeout={timeout}"):
         Delivery(timeout=timeout)
+    assert Delivery(timeout=540).timeout == 540
 
 
 def test_an_expired_token_is_renewed_once_if_it_comes_from_a_function() -> None:
@@ -186,13 +187,20 @@ def test_after_a_batch_of_which_nothing_is_known_no_later_one_is_sent() -> None:
 
 
 def test_nothing_is_sent_if_one_item_is_no_json() -> None:
+    sent: list[CallStep] = []
     with pytest.raises(ValueError, match="not JSON compliant"):
-        many(stored, [1, float("nan")])
+        many(sent.append, [*[1] * BATCH_EVENTS, 2, float("nan")])
+    assert sent == []
 
 
 def test_another_server_s_success_is_no_receipt() -> None:
     with pytest.raises(Unavailable, match="Is this EventHub"):
         one(in_turn(Answer(200, {})))
+    with pytest.raises(Unavailable, match="Is this EventHub"):
+        one(in_turn(Answer(200, {"id": "k-1"})))
+    for number in (0, 2):
+        (outcome,), _ = many(in_turn(Answer(200, {"results": [result(1)] * number})), [1])
+        assert isinstance(outcome, Unavailable)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +217,7 @@ def test_an_array_with_a_precondition_is_one_item_of_several_channels() -> None:
     (post,) = posts(steps)
     assert (post.path, receipt.id) == ("/v1/events", "k-1")
     assert post.body == b'[{"channel":"a.b","key":"job","if_match":"none","data":[1]}]'
+    assert post.headers == {"content-type": "application/json"}
 
 
 def test_another_newest_event_is_a_conflict_that_names_it() -> None:
@@ -234,6 +243,8 @@ def test_a_deletion_names_its_key_and_is_repeated_as_a_publish_is() -> None:
     assert first.headers == second.headers
     assert first.headers["if-match"] == '"k-3"'
     assert receipt.id == "k-1"
+    with pytest.raises(Unavailable, match="Is this EventHub"):
+        answered(delete_key("a.b", "x", Delivery(), Rules()), clock, in_turn(Answer(200, {})))
 
 
 @pytest.mark.parametrize(
@@ -243,6 +254,7 @@ def test_a_deletion_names_its_key_and_is_repeated_as_a_publish_is() -> None:
 def test_what_no_header_can_hold_is_refused_before_it_is_sent(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="expected 1 to 120 visible ASCII characters"):
         Delivery(**wrong)  # type: ignore[arg-type]
+    assert Delivery(key="x" * 120).key == "x" * 120
 
 
 def test_an_attribute_that_the_server_would_ignore_is_refused() -> None:

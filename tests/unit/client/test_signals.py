@@ -96,6 +96,8 @@ def test_a_signal_is_one_item_of_a_publish_without_a_key() -> None:
         ),
         (Answer(422, {"results": [{"error": {"code": "forbidden", "message": "no"}}]}), Forbidden),
         (Answer(202, {}), HubError),
+        (Answer(200, {}), HubError),
+        (Answer(202, {"results": []}), HubError),
     ],
 )
 def test_a_signal_that_fails_is_not_sent_again(reply: Reply, kind: type[HubError]) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from eventhub_client.attempts import Rules
-from eventhub_client.errors import InvalidData, Unavailable
+from eventhub_client.errors import InvalidData, Unavailable, UnknownChannel
 from eventhub_client.following import Follower
 from eventhub_client.items import State
+from eventhub_client.members import Membership
 from eventhub_client.positions import Subscription
 from eventhub_client.reading import read_members, read_state
 from eventhub_client.steps import (
@@ -96,10 +97,23 @@ def test_after_a_later_gap_the_whole_state_is_read_again_and_nothing_in_between(
     assert delivered(steps) == [event("k-4"), gap(reason, "n-7"), event("k-5")]
 
 
+def test_a_gap_before_any_position_is_known_begins_the_state_anew() -> None:
+    assert since(follow(*connected(gap("expired", "k-7")))) == ["state", "state"]
+
+
 def test_what_a_slow_reader_of_a_state_missed_is_read_from_its_last_event() -> None:
     steps = read_again("slow")
     assert since(steps) == ["state", "state:k-4"]
     assert delivered(steps) == [event("k-4"), event("k-5")]
+
+
+def test_one_s_own_member_comes_back_with_the_state() -> None:
+    member = Membership("ana", {"at": 1})
+    follower = Follower(Subscription(("a.b",), "state", {}, member=member), Time(), lambda: 0.5)
+    slow = connected(subscribed("k-0"), gap("slow", "n-7"))
+    steps = until_starved(follower.steps(), slow, (Connect, Receive))
+    members = [each["member"] for each in sent(steps) if each["type"] == "subscribe"]
+    assert members == [{"id": "ana", "data": {"at": 1}}] * 2
 
 
 def test_a_connection_that_ends_before_the_answer_leaves_nothing_out() -> None:
@@ -169,6 +183,8 @@ def test_a_state_that_does_not_fit_the_model_is_raised() -> None:
 def test_another_server_s_answer_is_no_state() -> None:
     with pytest.raises(Unavailable, match="Is this EventHub"):
         read(Answer(200, {}))
+    with pytest.raises(UnknownChannel, match="no such channel"):
+        read(Answer(404, {"code": "unknown_channel", "detail": "no such channel"}))
 
 
 def test_the_pages_of_members_become_one_list() -> None:

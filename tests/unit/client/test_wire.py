@@ -1,5 +1,7 @@
 """eventhub_client/wire.py: what the two libraries say, as the decisions know it."""
 
+import ssl
+
 import httpx
 import pytest
 from websockets.datastructures import Headers
@@ -9,7 +11,7 @@ from websockets.http11 import Response
 
 from eventhub_client.errors import Unavailable
 from eventhub_client.steps import Answer, Closed, Received, Reply, Unreachable
-from eventhub_client.wire import answer_of, closed_of, message_of, refusal_of, unreachable
+from eventhub_client.wire import answer_of, closed_of, message_of, options, refusal_of, unreachable
 
 
 @pytest.mark.parametrize(
@@ -38,12 +40,21 @@ def test_a_refused_handshake_is_an_answer_and_anything_else_no_answer() -> None:
     headers = Headers({"Retry-After": "7"})
     refused = InvalidStatus(Response(503, "", headers, b'{"code":"node_full"}'))
     assert refusal_of(refused) == Answer(503, {"code": "node_full"}, 7.0)
+    assert refusal_of(InvalidStatus(Response(503, "", Headers(), None))) == Answer(503, {})
     assert refusal_of(InvalidMessage("no HTTP")) == Unreachable("InvalidMessage: no HTTP")
     assert unreachable(TimeoutError()) == Unreachable("TimeoutError")
 
 
 @pytest.mark.parametrize(
-    ("body", "fields"), [(b'{"id":"k-1"}', {"id": "k-1"}), (b"<html>", {}), (b"[]", {}), (b"", {})]
+    ("body", "fields"),
+    [
+        (b'{"id":"k-1"}', {"id": "k-1"}),
+        (b"<html>", {}),
+        (b'["ab"]', {}),
+        (b"1", {}),
+        (b"", {}),
+        (b"[" * 100_000, {}),
+    ],
 )
 def test_a_body_that_is_no_object_has_no_fields(body: bytes, fields: dict[str, str]) -> None:
     assert answer_of(httpx.Response(502, content=body)) == Answer(502, fields)
@@ -58,6 +69,11 @@ def test_a_field_that_an_answer_lacks_says_that_this_is_no_eventhub() -> None:
     with pytest.raises(Unavailable, match="the answer has no limits"):
         message.message["limits"]
     assert message.message.get("limits") is None
+
+
+def test_a_websocket_uses_the_certificates_that_are_given() -> None:
+    tls = ssl.create_default_context()
+    assert options(tls) == {**options(None), "ssl": tls}
 
 
 @pytest.mark.parametrize(

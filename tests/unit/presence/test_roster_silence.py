@@ -50,6 +50,7 @@ def test_a_node_begins_with_a_question_to_all_and_its_number() -> None:
 def test_a_node_that_was_not_asked_says_nothing_before_its_next_heartbeat() -> None:
     roster = Roster("n1")
     list(roster.messages(0))
+    roster.on_message(_message("n2", ask="n3"), 0)
     assert list(roster.messages(HEARTBEAT - 1)) == []
     assert len(list(roster.messages(HEARTBEAT))) == 1
 
