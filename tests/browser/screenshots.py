@@ -18,6 +18,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
+    Route,
     WebSocketRoute,
     expect,
     sync_playwright,
@@ -29,7 +30,7 @@ from tests.harness.eventhub import EventHubServer
 
 ROOT = Path(__file__).parents[2]
 EVERYTHING, README = ROOT / ".screenshots", ROOT / "docs"
-WIDTHS = {360: 740, 900: 700, 1600: 900}
+WIDTHS = {360: 740, 768: 900, 1440: 900}
 QUALITY = 82
 
 Act = Callable[[Page], Any]
@@ -169,7 +170,7 @@ def take(
         viewport=viewport, color_scheme=scheme, reduced_motion="reduce", locale="en-GB"
     )
     context.add_init_script("localStorage.setItem('eventhub.name', 'ana')")
-    prepare(context, scene)
+    held = prepare(context, scene)
     page = context.new_page()
     page.goto(server.url + scene.path)
     expect(page.locator(scene.ready).first).to_be_visible()
@@ -180,19 +181,22 @@ def take(
     form = {"format": kind} if kind == "png" else {"format": kind, "quality": QUALITY}
     picture = page.context.new_cdp_session(page).send("Page.captureScreenshot", form)
     file.write_bytes(b64decode(picture["data"]))
-    context.unroute_all(behavior="ignoreErrors")  # requests that are never answered
+    for request in held:
+        request.abort()
     context.close()
 
 
-def prepare(context: BrowserContext, scene: Scene) -> None:
-    """Make the server answer as the scene says."""
+def prepare(context: BrowserContext, scene: Scene) -> list[Route]:
+    """Make the server answer as the scene says. Returns the requests without an answer."""
+    held: list[Route] = []
     if scene.silent:
-        context.route("**/v1/**", lambda route: None)
+        context.route("**/v1/**", lambda route: held.append(route))
         context.route_web_socket("**/v1/ws**", lambda route: None)
     elif scene.failing:
         context.route("**/v1/**", lambda route: route.fulfill(status=500))
     else:
         context.route_web_socket("**/v1/ws**", spread)
+    return held
 
 
 def spread(route: WebSocketRoute) -> None:

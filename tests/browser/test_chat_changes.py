@@ -60,6 +60,21 @@ def test_an_edit_a_reaction_and_a_deletion_reach_everybody(
         expect(page.locator("#log .reaction")).to_have_count(0)
 
 
+def test_the_newest_message_stays_in_sight_when_it_gets_a_reaction(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server, viewport={"width": 360, "height": 480}).chat("ana", "in-sight")
+    post(server, "in-sight", *(f"message {number}" for number in range(12)), sender="rui")
+    last = page.locator("#log .message").last
+    expect(last).to_contain_text("message 11")
+    expect(last).to_be_in_viewport(ratio=1)
+    target = {"refers": last.get_attribute("data-id"), "relation": "reaction"}
+    url = f"{server.url}/v1/channels/chat.in-sight"
+    reaction = {"sender": "rui", "text": "+1"}
+    http.post(url, json=reaction, params=target).raise_for_status()
+    expect(last.get_by_role("button", name="+1 1: rui")).to_be_in_viewport(ratio=1)
+
+
 def test_changes_by_keyboard_alone(server: EventHubServer, identity: Visit) -> None:
     page = identity(server).chat("ana", "by-key")
     say(page, "one")

@@ -37,6 +37,7 @@ CHAT = """
         ('hi @"Ana Maria"!', ["text:hi ", "mention:@Ana Maria", "text:!"]),
         ('@"" @"a\nb" x@"a"', ['text:@"" @"a\nb" x@"a"']),
         ("see http://a.b/c.", ["text:see ", "link:http://a.b/c", "text:."]),
+        ("http://a.b/iot.*", ["link:http://a.b/iot.*"]),
         ("(https://a.b/x_(y))", ["text:(", "link:https://a.b/x_(y)", "text:)"]),
         ("https://", ["text:https://"]),
         ("javascript:alert(1) data:text/html,x", ["text:javascript:alert(1) data:text/html,x"]),

@@ -46,13 +46,15 @@ def test_a_value_becomes_an_expression_and_a_fault_has_the_persons_columns(run: 
         return [
             equals(["fields", "user-id", "n"], 5),
             equals(["logger"], 'a"b'),
-            faultIn("column 12: expected a value"),
+            faultIn("where is no filter: column 12: expected a value", "data.x == , 1"),
+            faultIn("where is no filter: column 7: expected a name, found ')'", " data. "),
         ];
     """
     assert run(LOGS + script) == [
         'data.fields["user-id"].n == 5',
         'data.logger == "a\\"b"',
         "column 11: expected a value",
+        "column 6: expected a name, and it ends here: after a dot, as in data.level",
     ]
 
 
@@ -165,6 +167,8 @@ def test_a_name_without_a_channel_type_is_below_that_of_the_page(run: Evaluate) 
             resolve("logs.api"), resolve("api"), resolve(">"), resolve(""), resolve("audit.>, api"),
             resolve("api", all.slice(0, 2)), resolve("chat.lobby"), resolve("api", []),
             resolve(" ,,"), resolve("api,,logs.api, api"),
+            resolve("api,logs.>"), resolve("*.a,x.a,x"), resolve("a.>,a.*,a.b.c"),
+            resolve("*.a,x.*"), resolve(">,audit.*"),
         ];
     """
     assert run(LOGS + script) == [
@@ -178,6 +182,11 @@ def test_a_name_without_a_channel_type_is_below_that_of_the_page(run: Evaluate) 
         "No channel type of this server has the payload log.",
         "logs.>",
         "logs.api",
+        "logs.>",
+        "logs.*.a logs.x",
+        "logs.a.>",
+        "logs.*.a and logs.x.* have channels in common: name them once.",
+        "logs.> audit.*",
     ]
 
 

@@ -43,7 +43,8 @@ SAMPLE_CHANNELS = {
     "logs": {"payload": "log", "history": {"events": 10_000, "age": "1h"}, "publish": ["producer"]},
     "iot": {
         "payload": "reading",
-        "history": {"events": 1000, "age": "7d"},
+        "key": "sensor",
+        "history": {"events": 1000, "age": "7d", "latest": True},
         "slow": "latest",
         "publish": ["producer"],
     },

@@ -29,7 +29,8 @@ channels:
     presence: true
     publish: [client, producer]
   logs:   {payload: log,     history: {events: 10000, age: 1h}, publish: [producer]}
-  iot:    {payload: reading, history: {events: 1000, age: 7d},  slow: latest,   publish: [producer]}
+  iot:    {payload: reading, key: sensor, history: {events: 1000, age: 7d, latest: true},
+           slow: latest, publish: [producer]}
   orders: {payload: schemas/order.json}          # JSON Schema 2020-12, relative to this file
   trades: {payload: "myapp.events:Trade"}        # a pydantic model, installed or beside this file
 ```

@@ -15,7 +15,13 @@ from eventhub.config.auth_settings import AuthSettings, KeySettings
 from eventhub.config.loader import channel_types, ignored_variables, load
 from eventhub.config.settings import SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError
-from eventhub.events.channel_types import PublisherKind, Retention, SenderRule, SlowReaderPolicy
+from eventhub.events.channel_types import (
+    PublisherKind,
+    Retention,
+    SenderRule,
+    SlowReaderPolicy,
+    StateRetention,
+)
 from eventhub.events.schema import AnySchema, ModelSchema
 from tests.unit.service_links import LINKS
 
@@ -80,7 +86,8 @@ def test_without_a_configuration_there_are_the_sample_channels() -> None:
     types = {kind.name: kind for kind in channel_types(settings, Path())}
     assert types["chat"].retention == Retention(500, 86_400_000)
     assert types["logs"].retention == Retention(10_000, 3_600_000)
-    assert types["iot"].retention == Retention(1000, 7 * 86_400_000)
+    newest = StateRetention(latest=True)
+    assert types["iot"].retention == Retention(1000, 7 * 86_400_000, newest)
     assert [kind.presence for kind in types.values()] == [True, False, False]
     assert [kind.slow for kind in types.values()] == [
         SlowReaderPolicy.DISCONNECT,

@@ -40,8 +40,9 @@ export class MessageLog {
     this.#onTop = onTop;
     this.#scroller.addEventListener("scroll", () => this.#onScroll());
     this.#newer.addEventListener("click", () => this.follow());
-    // The newest message stays in sight when a keyboard opens.
-    new ResizeObserver(() => this.#following && this.follow()).observe(this.#scroller);
+    // The newest message stays in sight when a keyboard opens, or when a reaction needs room.
+    const resized = new ResizeObserver(() => this.#following && this.follow());
+    for (const each of [this.#scroller, this.#log]) resized.observe(each);
   }
 
   /** Adds a message from somebody else, or (`own`) the person's from another tab. */

@@ -1,12 +1,9 @@
 // One message: sender, text, time, reactions, and whether it is pending, delivered or failed.
 
 import { clone } from "../common/dom.js";
+import { fullTime, shortClock } from "../common/times.js";
 import { showName } from "./people.js";
 import { writeText } from "./text-view.js";
-
-// toLocaleString() would look the format up for each message.
-const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
-const FULL_TIME = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
 
 /** `me`: the name whose mentions are marked. */
 export function messageRow({ sender, text }, own, me) {
@@ -39,7 +36,7 @@ export function showVersion(row, { text, edited, deleted, reactions }, me, mayCh
   else writeText(place, text, me);
   const mark = row.querySelector(".edited");
   mark.hidden = deleted || edited === null;
-  if (edited !== null) mark.title = `Edited ${FULL_TIME.format(new Date(edited))}`;
+  if (edited !== null) mark.title = `Edited ${fullTime(Date.parse(edited))}`;
   showReactions(row.querySelector(".reactions"), reactions);
 }
 
@@ -61,11 +58,10 @@ function showReactions(list, reactions) {
 }
 
 export function showTime(row, time) {
-  const date = new Date(time);
   const clock = row.querySelector("time");
   clock.dateTime = time;
-  clock.title = FULL_TIME.format(date);
-  clock.textContent = CLOCK.format(date);
+  clock.title = fullTime(Date.parse(time));
+  clock.textContent = shortClock(Date.parse(time));
 }
 
 /** `progress` stands where the time will be. */

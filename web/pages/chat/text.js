@@ -38,9 +38,12 @@ function partOf({ groups }) {
   return { kind: "emphasis", text: star ?? line };
 }
 
-/** Punctuation that ends a sentence is not of the link, nor is a bracket that opened before it. */
+/**
+ * Punctuation that ends a sentence is not of the link, nor is a bracket that opened before it. The
+ * end of a pattern is: /iot/iot.hall.*
+ */
 function linkOf(found) {
-  let text = found.replace(/[.,;:!?'"*_]+$/, "");
+  let text = /\w\.\*$/.test(found) ? found : found.replace(/[.,;:!?'"*_]+$/, "");
   while (/[)\]]$/.test(text) && count(text, text.at(-1)) > count(text, opening(text.at(-1)))) {
     text = text.slice(0, -1).replace(/[.,;:!?'"*_]+$/, "");
   }

@@ -10,6 +10,7 @@ export function partsOf(named) {
  * `named`: channels and patterns, with commas between. `types`: those of GET /v1/types. `payload`:
  * what the page can show. `usual`: the type that is meant where a name begins with no type, so that
  * /logs/api is the channel logs.api. Returns { patterns, fault }: the fault is a sentence, or null.
+ * What another pattern covers is left out, as the server gives each event once.
  */
 export function resolvePatterns(named, types, payload, usual) {
   const fitting = types.filter((type) => type.payload === payload).map(({ name }) => name);
@@ -28,7 +29,33 @@ export function resolvePatterns(named, types, payload, usual) {
     patterns.push(type ? part : `${first}.${part}`);
   }
   if (patterns.length === 0) patterns.push(`${first}.>`);
-  return { patterns: [...new Set(patterns)], fault: null };
+  const wide = withoutCovered([...new Set(patterns)]);
+  const both = wide.flatMap((one, at) => wide.slice(at + 1).map((other) => [one, other]));
+  const clash = both.find(([one, other]) => overlap(one, other));
+  const fault = clash ? `${clash.join(" and ")} have channels in common: name them once.` : null;
+  return { patterns: fault ? [] : wide, fault };
+}
+
+const withoutCovered = (patterns) =>
+  patterns.filter((one) => !patterns.some((other) => other !== one && covers(other, one)));
+
+function covers(wide, narrow) {
+  const [one, other] = [wide.split("."), narrow.split(".")];
+  const same = one.every((token, at) =>
+    token === ">" ? other[at] : token === other[at] || (token === "*" && other[at] !== ">"),
+  );
+  return same && (one.at(-1) === ">" || one.length === other.length);
+}
+
+function overlap(left, right) {
+  const [one, other] = [left.split("."), right.split(".")];
+  for (let at = 0; one[at] ?? other[at]; at += 1) {
+    const [a, b] = [one[at], other[at]];
+    if (!a || !b) return false;
+    if (a === ">" || b === ">") return true;
+    if (a !== b && a !== "*" && b !== "*") return false;
+  }
+  return true;
 }
 
 /** A channel's name without its type, which is the same for all on the page. */

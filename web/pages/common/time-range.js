@@ -41,12 +41,3 @@ export function localTime(milliseconds) {
   const date = new Date(milliseconds - new Date(milliseconds).getTimezoneOffset() * 60_000);
   return date.toISOString().slice(0, 19);
 }
-
-const two = (number) => String(number).padStart(2, "0");
-
-/** 14:03:09.123, in the person's zone. */
-export function clock(milliseconds, fraction = true) {
-  const date = new Date(milliseconds);
-  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
-  return fraction ? `${parts}.${String(date.getMilliseconds()).padStart(3, "0")}` : parts;
-}

@@ -13,7 +13,8 @@ const SENTENCES = {
 
 /** Why a token is asked for: a sentence for the code, then the server's message. */
 export function describeRefusal({ code, message }) {
-  return [SENTENCES[code], message && `The server says: ${message}.`].filter(Boolean).join(" ");
+  const said = message?.replace(/; expected Authorization: .*$/, ""); // that is for programs
+  return [SENTENCES[code], said && `The server says: ${said}.`].filter(Boolean).join(" ");
 }
 
 /** Splits a URL's fragment into its `token`, or null, and the rest. */

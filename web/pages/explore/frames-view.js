@@ -2,7 +2,7 @@
 
 import { copyText } from "../common/clipboard.js";
 import { byId } from "../common/dom.js";
-import { clock } from "../common/time-range.js";
+import { exactClock } from "../common/times.js";
 import { LIMIT, linesOf } from "./frames.js";
 import { showJson } from "./json-view.js";
 
@@ -59,7 +59,7 @@ function item({ at, direction, text, size }) {
   const head = document.createElement("p");
   const body = document.createElement("pre");
   made.className = direction;
-  const parts = [WORDS[direction], clock(at), direction === "note" ? "" : `${size} characters`];
+  const parts = [WORDS[direction], exactClock(at), direction === "note" ? "" : `${size} characters`];
   head.textContent = parts.filter(Boolean).join(" · ");
   if (direction === "note") body.textContent = text;
   else showJson(body, text);

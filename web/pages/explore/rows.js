@@ -2,7 +2,7 @@
 // flood leaves time for everything else.
 
 import { colourOf } from "../common/colour.js";
-import { clock } from "../common/time-range.js";
+import { exactClock, fullTime } from "../common/times.js";
 import { pretty } from "./json.js";
 import { showJson } from "./json-view.js";
 import { describeGap } from "./marks.js";
@@ -140,8 +140,8 @@ function fill(row, { event, withChannel }) {
   const when = row.querySelector("time");
   row.querySelector(".id").textContent = id ?? type;
   when.dateTime = time;
-  when.title = new Date(time).toLocaleString();
-  when.textContent = clock(Date.parse(time));
+  when.title = fullTime(Date.parse(time));
+  when.textContent = exactClock(Date.parse(time));
   const about = row.querySelector(".about");
   if (withChannel) about.append(chip("channel", channel, colourOf(channel)));
   for (const name of DETAILS) if (event[name] !== undefined) about.append(chip(name, event[name]));

@@ -36,7 +36,8 @@ function pageOf({ name, payload }) {
 }
 
 /** The address of the page that shows this channel best. */
-function addressOf({ payload }, channel) {
+function addressOf({ name, payload }, channel) {
+  if (name === "chat" && channel !== name) return `chat/${channel.slice(name.length + 1)}`;
   const [, page] = PAGES[payload] ?? [];
   return page ? `${page}/${channel}` : `explore/${channel}`;
 }
@@ -55,7 +56,7 @@ async function showChannels(item, type) {
 }
 
 function activity({ events, subscribers }) {
-  const kept = `${events} event${events === 1 ? "" : "s"}`;
+  const kept = `${events.toLocaleString("en")} event${events === 1 ? "" : "s"}`;
   return subscribers ? `${kept}, ${subscribers} listening` : kept;
 }
 

@@ -1,7 +1,7 @@
 // Bars of lines over time by level, on a canvas. A range is chosen with the pointer; the fields for
 // a time range do the same from the keyboard.
 
-import { clock } from "../common/time-range.js";
+import { clock, datedClock } from "../common/times.js";
 import { LEVELS } from "./where.js";
 
 /** Pixels of a bar with its gap. */
@@ -44,7 +44,7 @@ export class Histogram {
     this.#shown = { from, to, step, bars };
     const total = LEVELS.map((_, level) => sum(bars.map(({ counts }) => counts[level])));
     const days = to - from > 20 * 3_600_000;
-    const label = (time) => (days ? new Date(time).toLocaleString() : clock(time, false));
+    const label = days ? datedClock : clock;
     this.#labels[0].textContent = label(bars[0].at);
     this.#labels[1].textContent = label(to);
     this.#canvas.ariaLabel = `Lines over time. ${this.#range(bars[0].at, to)}: ${said(total)}.`;
@@ -139,7 +139,7 @@ export class Histogram {
   }
 
   #range(from, to) {
-    return `${clock(from, false)} to ${clock(to, false)}`;
+    return `${clock(from)} to ${clock(to)}`;
   }
 }
 

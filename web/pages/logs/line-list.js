@@ -1,7 +1,7 @@
 // The list of lines: only those in sight are elements, and they are drawn at most once a frame.
 
 import { clone } from "../common/dom.js";
-import { clock } from "../common/time-range.js";
+import { exactClock, fullTime } from "../common/times.js";
 import { rowsOf, serviceOf, summaryOf } from "./line.js";
 
 const ROW = 24;
@@ -10,6 +10,8 @@ const TEXT_ROW = 20;
 const MOST_ROWS = 20;
 /** Milliseconds between two drawings of new lines: nobody reads faster. */
 const PAUSE = 50;
+/** A time with as many characters as any: 22:22:22.222 on 22 December. */
+const LATE = new Date(2026, 11, 22, 22, 22, 22, 222).getTime();
 /** Pixels from the end within which the list follows new lines. */
 const END = 8;
 
@@ -74,6 +76,7 @@ export class LineList {
     const anchor = this.#anchor();
     this.#narrow = matchMedia("(width <= 48rem)").matches;
     this.#scroller.classList.toggle("wrap", this.wrap);
+    this.#scroller.style.setProperty("--time-width", `${exactClock(LATE).length}ch`);
     this.#row(0); // which is measured
     const cell = this.#rows[0].querySelector(".message");
     const probe = this.#scroller.querySelector(".probe");
@@ -165,7 +168,8 @@ export class LineList {
     row.dataset.level = line.note ? "" : line.level;
     row.dataset.hue = line.channel ? this.#on.hueOf(line.channel) : "";
     row.classList.toggle("note", Boolean(line.note));
-    time.textContent = line.note ? "" : clock(line.at);
+    time.textContent = line.note ? "" : exactClock(line.at);
+    time.title = line.note ? "" : fullTime(line.at);
     service.textContent = line.channel ? serviceOf(line) : "";
     level.textContent = line.note ? "" : line.level;
     message.firstChild.data = `${line.note ?? line.message} `;

@@ -1,5 +1,6 @@
 // The page of logs: the newest lines of the channels that its address names, live.
 
+import "../../client/patterns.js"; // with the first load, as most addresses need it
 import { byId } from "../common/dom.js";
 import { Live } from "../common/live.js";
 import { partsOf, resolvePatterns } from "../common/patterns.js";
@@ -109,7 +110,7 @@ function change(changes) {
   Object.assign(view, { event: null }, changes);
   writeAddress();
   filters.warn("");
-  follow();
+  if (patterns.length) follow();
 }
 
 function setWrap(wrap) {
@@ -225,8 +226,8 @@ byId("open").addEventListener("submit", (event) => {
 });
 list.wrap = view.wrap;
 list.layout();
+performance.mark("interactive");
 await begin().catch((error) => {
   fault = `The channel types cannot be read: ${error.message}.`;
   showState();
 });
-performance.mark("interactive");

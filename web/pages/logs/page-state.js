@@ -16,7 +16,7 @@ const WORDS = {
 export function showPageState({ live, patterns, fault, ended, lines, view }) {
   const faulty = live.error?.code === "invalid_filter";
   byId("fault").hidden = !faulty;
-  byId("fault").textContent = faulty ? faultIn(live.error.message) : "";
+  byId("fault").textContent = faulty ? faultIn(live.error.message, view.expression) : "";
   byId("where").setAttribute("aria-invalid", String(faulty));
   showBanner(live.connection, lines > 0, AWAY);
   const state = pageState({ live, patterns, fault, count: lines }, WORDS);

@@ -21,9 +21,16 @@ export function whereOf({ levels = [], services = [], text = "", expression = ""
   return parts.length ? parts.join(" && ") : undefined;
 }
 
-/** The fault that the server finds, with the columns of the expression without its bracket. */
-export const faultIn = (message) =>
-  message.replace(/column (\d+)/g, (_, column) => `column ${Math.max(1, column - 1)}`);
+/** The fault that the server finds, as if the expression had no bracket around it. */
+export function faultIn(message, expression) {
+  const end = expression.trim().length + 1;
+  return message.replace("where is no filter: ", "").replace(/column (\d+): (.*)/, (_, at, words) => {
+    const column = Math.max(1, at - 1);
+    const fault = column === end ? words.replace("found ')'", "and it ends here") : words;
+    const dotted = /^expected a name/.test(fault) && ": after a dot, as in data.level";
+    return `column ${column}: ${fault}${dotted || ""}`;
+  });
+}
 
 /** An expression that holds for events that have this value in `data`, at `path`. */
 export function equals(path, value) {

@@ -6,6 +6,7 @@ import { byId } from "../common/dom.js";
 import { SERVER } from "../common/place.js";
 import { shown } from "../common/rates.js";
 import { showState } from "../common/state-view.js";
+import { clock, datedClock } from "../common/times.js";
 import { Token } from "../common/token.js";
 import { Admin } from "./admin.js";
 import { busiest, figuresOf, sumsOf, targetOf } from "./figures.js";
@@ -60,7 +61,7 @@ function show({ connections, log, blocks, channels, metrics }) {
   showBusiest(busiest(before.channels, channels, seconds));
   showBlocks(blocks.blocks);
   byId("updated").classList.remove("stale");
-  byId("updated").textContent = `as of ${new Date().toLocaleTimeString("en-GB")}`;
+  byId("updated").textContent = `as of ${clock(Date.now())}`;
   before = { sums, channels, at: now };
 }
 
@@ -119,7 +120,7 @@ function actionsFor(target, who) {
 function showBusiest(channels) {
   const rows = channels.map(({ name, rate, subscribers, events, time }) => ({
     key: name,
-    cells: [name, shown(rate), shown(subscribers), shown(events), clock(time)],
+    cells: [name, shown(rate), shown(subscribers), shown(events), timeOf(time)],
     actions: [],
   }));
   showRows("busiest", rows, "No channel has events or subscribers");
@@ -131,7 +132,7 @@ function showBlocks(blocks) {
     const onClick = () => act(`${name} is not blocked any more`, () => admin.unblock(target));
     return {
       key: `${kind} ${name}`,
-      cells: [kind, name, clock(since), clock(until)],
+      cells: [kind, name, timeOf(since), timeOf(until)],
       actions: [{ label: "Remove", name: `Remove the block of ${name}`, onClick }],
     };
   });
@@ -183,7 +184,7 @@ function refuse(error) {
   token.ask(error);
 }
 
-const clock = (time) => (time ? new Date(time).toLocaleString("en-GB") : "–");
+const timeOf = (time) => (time ? datedClock(Date.parse(time)) : "–");
 
 function showProblem(text) {
   byId("problem").hidden = !text;

@@ -2,7 +2,7 @@
 
 import uPlot from "../../vendor/uplot/uPlot.js";
 import { clone } from "../common/dom.js";
-import { clock } from "../common/time-range.js";
+import { clock, dayText, shortClock } from "../common/times.js";
 import { paintLimits, paintLeftOut, paintQualities } from "./marks.js";
 import { numberText, unitName } from "./words.js";
 
@@ -97,6 +97,7 @@ export class Chart {
     const values = (_, splits, __, ___, step) => splits.map((time) => timeLabel(time, step));
     const numbers = (_, splits) => splits.map((each) => (each === null ? "" : numberText(each)));
     return {
+      padding: [10, 12, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "readings" }, drag: { x: true, y: false, setScale: false } },
       scales: {
@@ -105,7 +106,7 @@ export class Chart {
       },
       axes: [
         { ...axis, ticks, values, size: 34, space: 84 },
-        { ...axis, ticks, values: numbers, size: 64 },
+        { ...axis, ticks, values: numbers, size: widthOf },
       ],
       series: [{}, ...this.#sensors.map((sensor) => this.#series(sensor))],
       hooks: {
@@ -152,7 +153,7 @@ export class Chart {
       const index = series.firstAfter(time) - 1;
       return index < 0 ? null : `${label} ${numberText(series.values[index])}`;
     });
-    line.textContent = [clock(time, false), ...parts.filter(Boolean).slice(0, 12)].join(" · ");
+    line.textContent = [clock(time), ...parts.filter(Boolean).slice(0, 12)].join(" · ");
   }
 
   // Two fingers to the side move through time. With Ctrl, which is also a pinch, they zoom.
@@ -172,7 +173,7 @@ export class Chart {
       const found = series.extremes(from, to);
       return found ? `${label} from ${found.map(numberText).join(" to ")}` : `${label} nothing`;
     });
-    const times = `${clock(from, false)} to ${clock(to, false)}`;
+    const times = `${clock(from)} to ${clock(to)}`;
     const unit = unitName(this.unit) || "no unit";
     this.#area.ariaLabel = `Chart in ${unit}, ${times}: ${parts.join(", ")}`;
   }
@@ -196,9 +197,15 @@ function padded(low, high) {
   return [low - space, high + space];
 }
 
+/** Pixels for the longest of the labels, in steps, so that the charts hardly move. */
+function widthOf(_, labels) {
+  const longest = Math.max(2, ...(labels ?? []).map(({ length }) => length));
+  return 16 + 16 * Math.ceil(longest / 2);
+}
+
 function timeLabel(seconds, step) {
-  const date = new Date(seconds * 1000);
-  if (step >= 86_400) return date.toLocaleDateString([], { month: "short", day: "numeric" });
-  const text = clock(seconds * 1000, step < 1);
-  return step >= 60 ? text.slice(0, 5) : step < 1 ? text.slice(6, 10) : text;
+  const time = seconds * 1000;
+  if (step >= 86_400) return dayText(time);
+  if (step >= 60) return shortClock(time);
+  return step < 1 ? (seconds % 60).toFixed(1) : clock(time);
 }

@@ -1,5 +1,7 @@
 // The page of readings: the newest values of the sensors of some channels, and charts of them.
 
+import "../../client/patterns.js"; // with the first load, as nearly all addresses need them
+import "../../client/state.js";
 import { byId } from "../common/dom.js";
 import { Live } from "../common/live.js";
 import { partsOf, resolvePatterns } from "../common/patterns.js";
@@ -49,7 +51,12 @@ function follow(types) {
     const from = timeline.at(now).from;
     const seconds = Math.ceil((now - from) / 1000) + 60;
     loaded.splice(0, Infinity, { from, to: Infinity });
-    live.follow(patterns, { ...handlers, since: `${seconds}s`, onReplayed: drawSoon });
+    const onReplayed = () => {
+      // Without a network in the meantime, the age began later than it was asked for.
+      loaded[0].from = Date.now() - seconds * 1000;
+      drawSoon();
+    };
+    live.follow(patterns, { ...handlers, since: `${seconds}s`, onReplayed });
   };
   live.follow(patterns, { ...handlers, since: keyed ? "state" : NEWEST, onReplayed: begin });
 }
@@ -91,7 +98,7 @@ function move(change) {
   byId("range").value = "fixed";
   draw();
   clearTimeout(moving);
-  if (loaded.some((each) => each.from <= from && each.to >= to)) return;
+  if (!patterns.length || loaded.some((each) => each.from <= from && each.to >= to)) return;
   const margin = (to - from) / 4;
   moving = setTimeout(() => load({ from: from - margin, to: to + margin }), WAIT);
 }
@@ -118,7 +125,8 @@ function tick() {
   measured = { readings, at: now };
   const count = sensors.all.length;
   const text = `${count} sensor${count === 1 ? "" : "s"} · ${rate.toFixed(rate < 10 ? 1 : 0)}/s`;
-  byId("counts").textContent = text;
+  const loads = count > 0 && live.state === "loading";
+  byId("counts").textContent = loads ? `${text} · loading history…` : text;
   drawSoon();
 }
 
@@ -205,8 +213,8 @@ byId("open").addEventListener("submit", (event) => {
   location.assign(addressOf(`iot/${encodeURIComponent(byId("open-channel").value.trim())}`));
 });
 if (query.has("big")) setBig(true);
+performance.mark("interactive");
 await begin().catch((error) => {
   fault = `The channel types cannot be read: ${error.message}.`;
   showState();
 });
-performance.mark("interactive");

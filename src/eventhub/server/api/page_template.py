@@ -1,7 +1,7 @@
 """The text of a web page: the parts that pages share, addresses, and what to load at once.
 
 In the sources, a line `<!-- head -->` stands for the part of that name, and addresses begin with a
-slash. In the text they are relative, as a proxy may add a prefix.
+slash. In the text they are relative, as a proxy may add a prefix. A page's style sheets are joined.
 """
 
 import posixpath
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _PART = re.compile(r"^ *<!-- (\w+) -->\n", re.MULTILINE)
 _ADDRESS = re.compile(r'(?<=\s)(href|src|action)="/(?!/)([^"]*)"')
+_STYLE = re.compile(r' *<link rel="stylesheet" href="/static/([^"]+)">\n')
 _SCRIPT = re.compile(r' *<script type="module" src="/static/([^"]+)"></script>\n')
 _IMPORT = re.compile(
     r'^(?:import|export)\s+(?:[\w$*, ]*(?:\{[^{}"]*\})?\s*from\s*)?"(\.[^"]+)"', re.MULTILINE
@@ -30,7 +31,8 @@ class PageTemplate:
 
     def render(self, text: str, path: str) -> str:
         """The page at this path, such as `/logs/{pattern}`."""
-        text = self._filled(text, path)
+        sheet = iter([f'  <link rel="stylesheet" href="/static/{style_name(path)}">\n'])
+        text = _STYLE.sub(lambda _: next(sheet, ""), self._filled(text, path))
         text = _SCRIPT.sub(self._with_imports, text)
         root = "../" * (path.count("/") - 1)
 
@@ -41,6 +43,11 @@ class PageTemplate:
             return f'{attribute}="{root}{address}"' if root + address else f'{attribute}="./"'
 
         return _ADDRESS.sub(relative, text)
+
+    def styles(self, text: str, path: str) -> str:
+        """The style sheets that a page names, one after another: a file of this name."""
+        names = _STYLE.findall(self._filled(text, path))
+        return "\n".join(self.sources[name] for name in names)
 
     def _filled(self, text: str, path: str) -> str:
         """The text with its parts. The link to this page itself is marked."""
@@ -61,6 +68,11 @@ class PageTemplate:
         return script[0] + "".join(
             f'  <link rel="modulepreload" href="/static/{name}">\n' for name in imported
         )
+
+
+def style_name(path: str) -> str:
+    """The name of the file with all style sheets of the page at this path."""
+    return f"pages/all{re.sub(r'[/{]+', '-', path.rstrip('}/'))}.css"
 
 
 def imports(entry: str, sources: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp
 
 from eventhub.events.channel_types import ChannelType, ChannelTypes
-from eventhub.server.api.page_template import PageTemplate
+from eventhub.server.api.page_template import PageTemplate, style_name
 from eventhub.server.api.web_files import WebFile, serve_files
 from eventhub.server.messages.security_headers import PAGE, SAFE
 
@@ -36,7 +36,7 @@ that goes first if there are several.
 """
 
 
-PARTS = ("head", "header", "nav")
+PARTS = ("head", "header", "nav", "status", "token")
 """Parts of pages, in `pages/common`."""
 STATIC = "/static/"
 VERSION = "v-"
@@ -55,11 +55,8 @@ def mount(api: FastAPI, types: ChannelTypes) -> None:
 def in_front_of(rest: ASGIApp) -> ASGIApp:
     """The application that answers with pages and their files, or else `rest`."""
     directory = web_directory()
-    bodies = {
-        file.relative_to(directory).as_posix(): file.read_bytes()
-        for file in sorted(directory.rglob("*"))
-        if file.is_file()
-    }
+    names = [file for file in sorted(directory.rglob("*")) if file.is_file()]
+    bodies = {file.relative_to(directory).as_posix(): file.read_bytes() for file in names}
     return serve_files(finder(bodies), rest)
 
 
@@ -71,11 +68,13 @@ def finder(bodies: Mapping[str, bytes]) -> Callable[[str], WebFile | None]:
     """
     headers = (*PAGE, *SAFE)
     version = version_of(bodies)
-    files = {name: WebFile.of(name, body, headers) for name, body in bodies.items()}
+    texts, styles = _texts(bodies, version)
+    bodies = {**bodies, **styles}
+    files = {name: WebFile(name, body, headers) for name, body in bodies.items()}
     kept = {name: file.kept_for_good() for name, file in files.items()}
     pages = {
-        _PLACEHOLDER.sub("{}", path): WebFile.of(".html", text.encode(), headers)
-        for path, text in _texts(bodies, version).items()
+        _PLACEHOLDER.sub("{}", path): WebFile(".html", text.encode(), headers)
+        for path, text in texts.items()
     }
 
     def find(path: str) -> WebFile | None:
@@ -110,14 +109,18 @@ def first_type(types: Iterable[ChannelType], payload: str, usual: str) -> str:
     return usual if usual in names or not names else names[0]
 
 
-def _texts(bodies: Mapping[str, bytes], version: str) -> dict[str, str]:
-    """The pages by path."""
-    sources = {
-        name: body.decode() for name, body in bodies.items() if name.endswith((".html", ".js"))
-    }
+def _texts(bodies: Mapping[str, bytes], version: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The pages by path, and the style sheet of each by its name."""
+    ends = (".html", ".js", ".css")
+    sources = {name: body.decode() for name, body in bodies.items() if name.endswith(ends)}
     parts = {name: sources[f"pages/common/{name}.html"] for name in PARTS}
     template = PageTemplate(parts, sources, version)
-    return {path: template.render(sources[f"pages/{name}"], path) for path, name in PAGES.items()}
+    pages = {path: sources[f"pages/{name}"] for path, name in PAGES.items()}
+    styles = {style_name(path): template.styles(text, path) for path, text in pages.items()}
+    return (
+        {path: template.render(text, path) for path, text in pages.items()},
+        {name: text.encode() for name, text in styles.items()},
+    )
 
 
 def _redirect(api: FastAPI, path: str, pattern: str, headers: dict[str, str]) -> None:

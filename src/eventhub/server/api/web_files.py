@@ -1,7 +1,8 @@
 """Files in memory, answered without a file system: each with its headers, made once.
 
-Pages and what they load are small, and a browser asks for some forty of them at once. From the
-file system a page cost the server up to four times the CPU time (tests/bench/RESULTS.md).
+Scripts and style sheets are without their comments. Pages and what they load are small, and a
+browser asks for some forty of them at once. From the file system a page cost the server up to four
+times the CPU time (tests/bench/RESULTS.md).
 """
 
 import gzip
@@ -13,6 +14,7 @@ from typing import Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventhub.errors import MethodNotAllowed
+from eventhub.server.api.comments import without_comments
 from eventhub.server.messages.problem import send_problem
 
 TYPES = {
@@ -33,38 +35,45 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class WebFile:
-    """A file with its two forms, plain and compressed (gzip), and an ETag for each."""
+    """A file with its two forms, plain and compressed (gzip), and an ETag for each.
 
-    __slots__ = ("_forms",)
+    A form is made when it is first asked for, as few servers are asked for all of their pages.
+    """
 
-    def __init__(self, forms: "tuple[_Form, _Form]") -> None:
-        self._forms = forms
+    __slots__ = ("_body", "_forms", "_headers", "_name")
 
-    @classmethod
-    def of(cls, name: str, body: bytes, headers: Headers) -> Self:
-        """The file of that name, with these headers on its responses."""
-        media_type = next((kind for end, kind in TYPES.items() if name.endswith(end)), TEXT)
-        common = [(b"content-type", media_type), (b"vary", b"Accept-Encoding"), *headers]
-        tag = hashlib.sha256(body).hexdigest()[:32].encode()
-        small = gzip.compress(body, 6, mtime=0)
-        plain = _Form(body, b'"%b"' % tag, common)
-        compressed = [*common, (b"content-encoding", b"gzip")]
-        return cls((plain, _Form(small, b'"%b-gzip"' % tag, compressed)))
+    def __init__(self, name: str, body: bytes, headers: Headers) -> None:
+        self._name = name
+        self._body = body
+        self._headers = headers
+        self._forms: dict[bool, _Form] = {}
 
     def kept_for_good(self) -> Self:
         """The same file, at an address below which it never changes (RFC 8246)."""
-        plain, small = self._forms
-        return type(self)((plain.kept_for_good(), small.kept_for_good()))
+        others = [header for header in self._headers if header[0] != FOREVER[0]]
+        return type(self)(self._name, self._body, [*others, FOREVER])
 
     async def respond(self, headers: Headers, send: Send) -> None:
         """Answer a GET with these headers: 304 if the client has the file (RFC 9110, 13.1.2)."""
         asked = dict(headers)
-        form = self._forms[accepts_gzip(asked.get(b"accept-encoding", b""))]
+        small = accepts_gzip(asked.get(b"accept-encoding", b""))
+        if (form := self._forms.get(small)) is None:
+            form = self._forms[small] = self._form(small=small)
         known = asked.get(b"if-none-match", b"")
         unchanged = form.etag in known or known == b"*"
         start = {"type": "http.response.start", "status": 304 if unchanged else 200}
         await send({**start, "headers": form.unchanged if unchanged else form.headers})
         await send({"type": "http.response.body", "body": b"" if unchanged else form.body})
+
+    def _form(self, *, small: bool) -> "_Form":
+        media_type = next((kind for end, kind in TYPES.items() if self._name.endswith(end)), TEXT)
+        common = [(b"content-type", media_type), (b"vary", b"Accept-Encoding"), *self._headers]
+        body = without_comments(self._name, self._body)
+        tag = hashlib.sha256(body).hexdigest()[:32].encode()
+        if not small:
+            return _Form(body, b'"%b"' % tag, common)
+        compressed = [*common, (b"content-encoding", b"gzip")]
+        return _Form(gzip.compress(body, 6, mtime=0), b'"%b-gzip"' % tag, compressed)
 
 
 class _Form:
@@ -77,10 +86,6 @@ class _Form:
         self.etag = etag
         self.unchanged = [(b"etag", etag), *headers]
         self.headers = [(b"content-length", b"%d" % len(body)), *self.unchanged]
-
-    def kept_for_good(self) -> Self:
-        others = [header for header in self.unchanged[1:] if header[0] != b"cache-control"]
-        return type(self)(self.body, self.etag, [*others, FOREVER])
 
 
 def accepts_gzip(accepted: bytes) -> bool:

@@ -2,13 +2,15 @@
 
 import pytest
 
-from eventhub.server.api.page_template import PageTemplate, imports
+from eventhub.server.api.page_template import PageTemplate, imports, style_name
 
 SOURCES = {
     "pages/a/a.js": 'import { b } from "./b.js";\nimport {\n  c,\n} from "../../c.js";\n'
     '// import { no } from "./no.js";\nconst later = () => import("./later.js");\n',
     "pages/a/b.js": 'import "./d.js";\nexport * from "../../c.js";\nimport x from "a-package";\n',
     "pages/a/d.js": 'export function f() {\n  return `import y from "./none.js"`;\n}\n',
+    "c.css": "a { color: red }\n",
+    "pages/a/a.css": "b { color: blue }\n",
     "c.js": 'import { a } from "./pages/a/a.js";\n',
 }
 PARTS = {
@@ -60,3 +62,21 @@ def test_what_a_script_imports_is_loaded_at_once() -> None:
         '  <link rel="modulepreload" href="static/v-1/c.js">\n'
         '  <link rel="modulepreload" href="static/v-1/pages/a/d.js">\n'
     )
+
+
+def test_the_style_sheets_of_a_page_are_one_file_in_their_order() -> None:
+    link = '<link rel="stylesheet" href="/static/{}">\n'
+    parts = {"head": f"  {link.format('c.css')}"}
+    template = PageTemplate(parts, SOURCES, "v-1")
+    text = f"  <!-- head -->\n<title>A</title>\n  {link.format('pages/a/a.css')}<p>\n"
+    assert template.render(text, "/a/{b}") == (
+        '  <link rel="stylesheet" href="../static/v-1/pages/all-a-b.css">\n<title>A</title>\n<p>\n'
+    )
+    assert template.styles(text, "/a/{b}") == "a { color: red }\n\nb { color: blue }\n"
+    assert template.render("<p>\n", "/") == "<p>\n"
+
+
+def test_each_page_has_a_style_sheet_of_its_own_name() -> None:
+    assert [style_name(path) for path in ("/", "/a", "/a/{b}")] == [
+        "pages/all.css", "pages/all-a.css", "pages/all-a-b.css"
+    ]  # fmt: skip

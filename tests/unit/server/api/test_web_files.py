@@ -9,7 +9,7 @@ import pytest
 from eventhub.server.api.web_files import WebFile, accepts_gzip, serve_files
 
 BODY = b"body { color: red }\n" * 50
-FILE = WebFile.of("a/b.css", BODY, [(b"x-one", b"1"), (b"cache-control", b"no-cache")])
+FILE = WebFile("a/b.css", BODY, [(b"x-one", b"1"), (b"cache-control", b"no-cache")])
 GZIP = (b"accept-encoding", b"br, gzip")
 
 
@@ -65,7 +65,7 @@ def test_a_client_that_has_the_file_gets_no_body(
 
 def test_a_client_that_has_another_form_or_file_gets_it() -> None:
     _, small, _ = answer(FILE, GZIP)
-    _, other, _ = answer(WebFile.of("a/b.css", b"another", []))
+    _, other, _ = answer(WebFile("a/b.css", b"another", []))
     for etag in (small[b"etag"], other[b"etag"], b"", b"x"):
         assert answer(FILE, (b"if-none-match", etag))[0] == 200
 
