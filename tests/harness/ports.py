@@ -7,18 +7,19 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
+from tests.harness.processes import NUMBER
+
 SHARES = 16
-"""So many processes of pytest-xdist have ports of their own."""
+"""So many processes of pytest have ports of their own."""
 
 
 def _ports() -> Iterator[int]:
     """Ports below those that the system gives to connections, so that each is still free after a
-    restart; each process of pytest-xdist has its own, in random order.
+    restart; each process of `pytest -n` has its own, in random order.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
-    ports = list(range(12_000 + worker, 32_000, SHARES))
+    ports = list(range(12_000 + int(os.environ.get(NUMBER, "0")) % SHARES, 32_000, SHARES))
     random.shuffle(ports)
-    return itertools.cycle(ports)
+    yield from itertools.cycle(ports)
 
 
 PORTS = _ports()
@@ -27,7 +28,7 @@ PORTS = _ports()
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on.
 
-    Nobody else is given it before more than a thousand others: not another process of pytest-xdist,
+    Nobody else is given it before more than a thousand others: not another process of pytest,
     and not this one, which may start several servers later or start one again.
     """
     while True:
