@@ -18,7 +18,7 @@ from eventhub.auth.principal import ANYONE
 from eventhub.events.event import NewEvent
 from eventhub.hub.hub import Hub
 from eventhub.server.streams.query import StreamQuery
-from eventhub.server.streams.response import StreamResponse
+from eventhub.server.streams.response import FORMS, StreamResponse
 from tests.harness.virtual_time import VirtualTimeLoop
 from tests.unit.server.streams.pattern_world import Client, World
 
@@ -40,7 +40,7 @@ async def streams(world: World, channels: int, readers: int) -> list[StreamRespo
         else:
             identity = world.manager.registry.new_identity(ANYONE, "192.0.2.1")
             query = StreamQuery(b"channel=" + world.names[0].encode())
-            found.append(StreamResponse(world.manager, "sse", query, identity))
+            found.append(StreamResponse(world.manager, "sse", query, identity, FORMS["sse"]))
     return found
 
 

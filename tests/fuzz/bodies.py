@@ -68,6 +68,8 @@ TYPES = ChannelTypes(
 class Alone:
     """A node without other nodes."""
 
+    own = "node"
+
     def listen(self, topic: bytes, hear: object) -> None: ...
 
 

@@ -106,15 +106,6 @@ def test_attributes_are_encoded_as_cloudevents_binding_does(
     )
 
 
-def test_a_cloudevent_in_structured_mode_is_refused(hub: EventHubServer, channel: Channel) -> None:
-    for kind in (
-        "application/cloudevents+json; charset=utf-8",
-        "application/cloudevents-batch+json",
-    ):
-        refused = post(hub, channel("iot"), '{"value":1}', **{"content-type": kind})
-        assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
-
-
 @pytest.mark.parametrize("traceparent", [b"", b"nonsense", b"x" * 300, b"\xff"])
 def test_a_malformed_traceparent_is_as_if_it_were_not_there(
     hub: EventHubServer, channel: Channel, traceparent: bytes

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import structlog
 
-from eventhub.events.event import OFFSET_END, Event, HistoryPage, Position
+from eventhub.events.event import EXTENSIONS, OFFSET_END, Event, HistoryPage, Position
 
 LATEST = 253_370_764_800_000
 """The start of the year 9999, in milliseconds since 1970. Later times have no date."""
@@ -84,8 +84,11 @@ def event(
     if type(data) is not bytes or b"\n" in data or b"\r" in data:
         raise ValueError("expected compact JSON")
     orjson.loads(data)
-    if attributes is not None and not are_attributes(attributes):
-        raise ValueError("expected texts by name")
+    if attributes is not None:
+        if not are_attributes(attributes):
+            raise ValueError("expected texts by name")
+        if EXTENSIONS in attributes and not _are_extensions(attributes[EXTENSIONS]):
+            raise ValueError("expected the JSON of an object in a line")
     return Event(channel, epoch, offset, previous, moment, data, attributes)
 
 
@@ -94,3 +97,7 @@ def are_attributes(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(text, str) for pair in value.items() for text in pair
     )
+
+
+def _are_extensions(text: str) -> bool:
+    return "\n" not in text and "\r" not in text and isinstance(orjson.loads(text), dict)

@@ -70,6 +70,18 @@ class SignalSettings(Section):
     )
 
 
+class CloudEventsSettings(Section):
+    """How events are shown as CloudEvents."""
+
+    source: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^([a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/@!$&'()*+,;=%-]+)?$",
+        description="What begins the `source` of events whose producer named none, such as "
+        "`https://hub.example`. By default, it is relative: `/v1/channels/chat.lobby`",
+    )
+
+
 class ChannelSettings(Section):
     """A channel type."""
 

@@ -23,6 +23,7 @@ from eventhub.config.fields import (
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.config.sections import (
     ChannelSettings,
+    CloudEventsSettings,
     LogSettings,
     ShutdownSettings,
     TlsSettings,
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     )
     auth: AuthSettings = AuthSettings()
     tls: TlsSettings = TlsSettings()
+    cloudevents: CloudEventsSettings = CloudEventsSettings()
     compression: bool = Field(
         default=False,
         description="Compress WebSocket events for clients that offer permessage-deflate",

@@ -13,6 +13,7 @@ from eventhub.delivery.encoding import (
     event_json,
     sse_event,
     sse_message,
+    sse_signal,
 )
 from eventhub.delivery.pattern_cursor import PatternCursor
 from eventhub.events.event import Event, Position
@@ -34,6 +35,10 @@ class CursorForm(Protocol):
         """The bytes of an event. `line` is its JSON."""
         ...
 
+    def signal(self, line: bytes) -> bytes:
+        """The bytes of a signal. `line` is its JSON."""
+        ...
+
     def message(self, message: dict[str, Any], cursor: str | None) -> bytes:
         """The bytes of any other message."""
         ...
@@ -47,6 +52,9 @@ class CursorLines:
     def event(self, line: bytes, cursor: str) -> bytes:
         return b'%b,"cursor":"%b"}\n' % (line[:-1], cursor.encode())
 
+    def signal(self, line: bytes) -> bytes:
+        return line + b"\n"
+
     def message(self, message: dict[str, Any], cursor: str | None) -> bytes:
         return orjson.dumps(message | {"cursor": cursor} if cursor else message) + b"\n"
 
@@ -58,6 +66,9 @@ class CursorBlocks:
 
     def event(self, line: bytes, cursor: str) -> bytes:
         return sse_event(line, cursor)
+
+    def signal(self, line: bytes) -> bytes:
+        return sse_signal(line)
 
     def message(self, message: dict[str, Any], cursor: str | None) -> bytes:
         return sse_message(message, cursor)

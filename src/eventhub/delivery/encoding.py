@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from eventhub.events.event import RESERVED, Event, Gap, Position, format_time
+from eventhub.events.event import EXTENSIONS, RESERVED, Event, Gap, Position, format_time
 from eventhub.events.signal import Signal
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
@@ -20,6 +20,8 @@ COMPRESS_FROM = 96
 COMPRESSION_LEVEL = 3
 SIGNAL = b'{"type":"signal"'
 """The output of `signal_json` begins so, and no other message does."""
+
+_SHOWN_APART = frozenset((*RESERVED, EXTENSIONS))
 
 _medium_head = struct.Struct(">BBH").pack  # half the time of building it from bytes and integers
 
@@ -61,9 +63,11 @@ def _attributes(attributes: Mapping[str, str]) -> bytes:
         for name in RESERVED
         if (value := attributes.get(name)) is not None
     )
+    if EXTENSIONS in attributes:  # the JSON of an object
+        fields += b',"extensions":' + attributes[EXTENSIONS].encode()
     if not fields:
         return b',"attributes":' + orjson.dumps(attributes)
-    others = {name: value for name, value in attributes.items() if name not in RESERVED}
+    others = {name: value for name, value in attributes.items() if name not in _SHOWN_APART}
     return fields + b',"attributes":' + orjson.dumps(others) if others else fields
 
 
@@ -189,21 +193,21 @@ def sse_event(line: bytes, cursor: str) -> bytes:
 
 def sse_signal(line: bytes) -> bytes:
     """The block of a signal. It has no id: nobody resumes from a signal."""
-    return b"event: signal\ndata: %b\n\n" % line
+    return sse_block(line, "signal")
 
 
 def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
     """The block of any other message, named by its type. A goodbye also sets `retry`."""
+    return sse_block(orjson.dumps(message), message["type"], cursor, message.get("reconnect_in"))
+
+
+def sse_block(
+    data: bytes, name: str, cursor: str | None = None, reconnect_in: float | None = None
+) -> bytes:
+    """The block of a named message."""
     identity = b"id: %b\n" % cursor.encode() if cursor else b""
-    retry = (
-        b"retry: %d\n" % round(message["reconnect_in"] * 1000) if "reconnect_in" in message else b""
-    )
-    return b"%bevent: %b\ndata: %b\n%b\n" % (
-        retry,
-        message["type"].encode(),
-        orjson.dumps(message),
-        identity,
-    )
+    retry = b"" if reconnect_in is None else b"retry: %d\n" % round(reconnect_in * 1000)
+    return b"%bevent: %b\ndata: %b\n%b\n" % (retry, name.encode(), data, identity)
 
 
 Joined = Callable[[Encoding, list[Event], Callable[[Encoding, Event, Exception], bytes]], bytes]

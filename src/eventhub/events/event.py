@@ -19,6 +19,10 @@ set them among `attributes`; events show them as `refers` and `relation`.
 """
 RESERVED = (KEY, DELETED, BY, REFERS, RELATION)
 """Stored attributes that events show as fields of their own, in this order."""
+EXTENSIONS = "extensions"
+"""The stored attribute with the JSON of a CloudEvent's extensions (cloudevents.py). Events show the
+object as a field of their own.
+"""
 ATTRIBUTE_LENGTH = 256
 OFFSET_END = 2**63
 

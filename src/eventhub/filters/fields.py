@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 
-from eventhub.events.event import RESERVED, Event
+from eventhub.events.event import EXTENSIONS, RESERVED, Event
 
-NAMES = frozenset({"attributes", "channel", "data", "id", "time", *RESERVED})
+NAMES = frozenset({"attributes", "channel", "data", "id", "time", EXTENSIONS, *RESERVED})
+_APART = frozenset((EXTENSIONS, *RESERVED))
 KEPT_EVENTS, KEPT_BYTES = 64, 256 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,7 +39,10 @@ class EventFields(dict[str, Any]):
                 return _EPOCH + timedelta(milliseconds=event.time)
             case "attributes":
                 stored = event.attributes or {}
-                return {key: value for key, value in stored.items() if key not in RESERVED}
+                return {key: value for key, value in stored.items() if key not in _APART}
+            case "extensions":
+                stored = event.attributes or {}
+                return orjson.loads(stored.get(EXTENSIONS, "{}"))
         assert name in RESERVED
         return (event.attributes or {}).get(name)
 

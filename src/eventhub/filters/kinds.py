@@ -18,6 +18,7 @@ _NAMES: Mapping[str, str] = {
     "id": _TEXT,
     "time": "a timestamp",
     "attributes": "a map",
+    "extensions": "a map",
 }
 _CALLS: Mapping[str, str] = {
     **dict.fromkeys(("&&", "||", "!", "!!", "==", "!=", "<", "<=", ">", ">=", "in"), BOOL),

@@ -1,6 +1,7 @@
 """The messages that a client may send over a WebSocket (PROTOCOL.md, "Client to server")."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -198,6 +199,17 @@ _FIELDS = {kind: frozenset(kind.model_fields) for kind in COMMANDS.values()}
 _ATTRIBUTES = frozenset(ATTRIBUTES)
 
 Ref = int | str | None
+
+
+class Dialect(NamedTuple):
+    """How the messages of a client are read."""
+
+    fields_of: Callable[[bytes, int], dict[str, Any]]
+    """As `fields_of` below."""
+    command_of: Callable[[dict[str, Any]], Command]
+    """As `command_of` below."""
+
+
 _EXPECTED = 'expected an object with a type, such as {"type":"ping"}'
 
 
@@ -272,3 +284,6 @@ def json_kind(value: Any) -> str:
         dict: "object",
     }
     return names.get(type(value), "null")
+
+
+EVENTHUB_DIALECT = Dialect(fields_of, command_of)

@@ -10,6 +10,7 @@ from eventhub.events.event import NewEvent, with_author
 from eventhub.events.references import Reference, Relation, reference, with_reference
 from eventhub.events.signal import Signal
 from eventhub.events.since import parse_expected
+from eventhub.session.cloudevents import PublishCloudEvent
 from eventhub.session.commands import Publish
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity
 
@@ -104,4 +105,6 @@ def _referring(
 
 
 def _attributes(command: Publish) -> dict[str, str]:
+    if isinstance(command, PublishCloudEvent):
+        return command.stored
     return {str(name): value for name, value in (command.attributes or {}).items()}

@@ -30,6 +30,7 @@ from eventhub.events.event import (
 )
 from eventhub.session import membership
 from eventhub.session.commands import (
+    EVENTHUB_DIALECT,
     Auth,
     Command,
     Ping,
@@ -38,8 +39,6 @@ from eventhub.session.commands import (
     Subscribe,
     Unsubscribe,
     Update,
-    command_of,
-    fields_of,
     ref_of,
 )
 from eventhub.session.deferred_messages import DeferredMessages
@@ -55,7 +54,7 @@ class Session:
 
     __slots__ = (
         "_channels", "_closed", "_deferred", "_identity", "_limits", "_parts", "_submitter",
-        "_subscriptions", "_writer",
+        "_subscriptions", "_writer", "dialect",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +74,7 @@ class Session:
         self._subscriptions = Subscriptions()
         self._closed = False
         self._parts: PositionsInParts | None = None
+        self.dialect = EVENTHUB_DIALECT
 
     @property
     def id(self) -> str:
@@ -105,9 +105,9 @@ class Session:
             return
         ref: Ref = None
         try:
-            fields = fields_of(message, self._limits.depth)
+            fields = self.dialect.fields_of(message, self._limits.depth)
             ref = ref_of(fields)
-            self._dispatch(command_of(fields))
+            self._dispatch(self.dialect.command_of(fields))
         except EventHubError as error:
             self.error(error, ref)
 

@@ -413,8 +413,8 @@ def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
         (
             "zzz: 1",
             "zzz: unknown key; expected one of "
-            "auth, broker, channels, compression, heartbeat, host, insecure, limits, log, native, "
-            "origins, port, proxies, shutdown, tls, tracing, workers",
+            "auth, broker, channels, cloudevents, compression, heartbeat, host, insecure, limits, "
+            "log, native, origins, port, proxies, shutdown, tls, tracing, workers",
         ),
     ],
 )

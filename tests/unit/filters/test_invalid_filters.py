@@ -10,7 +10,9 @@ from eventhub.filters.parser import DEPTH
 from eventhub.filters.registry import Filters
 from tests.unit.filters.filtering import event, filter_, matches
 
-KNOWN = "known are attributes, by, channel, data, deleted, id, key, refers, relation, time"
+KNOWN = (
+    "known are attributes, by, channel, data, deleted, extensions, id, key, refers, relation, time"
+)
 INVALID = [
     ("", 1, "expected a value, found the end"),
     (" // nothing", 12, "expected a value, found the end"),

@@ -9,8 +9,10 @@ from typing import Any
 from fastapi import FastAPI, Response
 from starlette.types import ASGIApp
 
+from eventhub.delivery.cloudevents import BATCH_TYPE, MEDIA_TYPE
 from eventhub.events.references import Relation
 from eventhub.server.api.asgi_response import AsgiResponse
+from eventhub.server.api.cloudevent_pages import CLOUDEVENT
 from eventhub.server.api.openapi import MODELS, Batch, ChannelsBatch, Signaled, Stored
 from eventhub.server.api.parameters import Channel
 from eventhub.server.messages.problem import PROBLEM_TYPE
@@ -26,6 +28,7 @@ HEADERS = {
     "ce-subject": "CloudEvents subject",
     "ce-type": "CloudEvents type",
     "ce-id": "CloudEvents id; the body is then one event",
+    "ce-specversion": "1.0: the body is the data of one CloudEvent in binary mode",
     "ce-time": "CloudEvents time (RFC 3339)",
     "traceparent": "W3C Trace Context",
     "If-Match": "Store the event only if this id is the newest of its key; otherwise 412",
@@ -132,6 +135,8 @@ def _request_body() -> dict[str, Any]:
     content = {
         "application/json": {"schema": one_or_many},
         "application/x-ndjson": {"schema": lines},
+        MEDIA_TYPE.decode(): {"schema": CLOUDEVENT},
+        BATCH_TYPE.decode(): {"schema": {"type": "array", "items": CLOUDEVENT}},
     }
     return {"required": True, "content": content}
 

@@ -7,6 +7,7 @@ import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
 
 from eventhub.auth.grants import Action
+from eventhub.delivery.cloudevents import CloudEvents
 from eventhub.delivery.encoding import event_json, gap_fields
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Gap, Last, Latest
@@ -17,6 +18,7 @@ from eventhub.hub.filtered_reading import (
     select_from,
 )
 from eventhub.server.api.access import authenticate, authorize
+from eventhub.server.api.cloudevent_pages import BATCH, batch_response, cloudevents_wanted
 from eventhub.server.api.parameters import (
     Channel,
     Match,
@@ -70,7 +72,7 @@ def _add_channels(api: FastAPI, manager: ConnectionManager) -> None:
 def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
     hub, most = manager.hub, manager.settings.limits.page
 
-    @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"])
+    @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"], responses=BATCH)
     async def history(
         request: Request,
         channel: Channel,
@@ -91,6 +93,8 @@ def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
         else:
             filter_ = hub.filter(where)
             found = await select_from(filter_, await hub.history(channel, begin, most), limit)
+        if (cloudevents := cloudevents_wanted(manager, request)) is not None:
+            return _cloudevents_page(cloudevents, channel, found, since)
         return Response(_encode_page(channel, found, since), media_type="application/json")
 
 
@@ -164,6 +168,24 @@ def _encode_page(channel: str, found: FilteredPage, since: str) -> bytes:
         orjson.dumps(gap),
         failed,
     )
+
+
+def _cloudevents_page(
+    cloudevents: CloudEvents, channel: str, found: FilteredPage, since: str
+) -> Response:
+    page = found.page
+    fields: dict[str, Any] = {
+        "channel": channel,
+        "position": str(found.following),
+        "head": str(page.end),
+    }
+    if found.failure is not None:
+        fields["filter_failed"] = found.failure._asdict()
+    gaps = []
+    if page.lost:
+        gap = Gap.of(parse_since(since), page)
+        gaps = [({"channel": channel, **gap_fields(gap)}, gap.position)]
+    return batch_response(cloudevents, gaps, found.events, fields)
 
 
 def _describe(channel_type: ChannelType) -> dict[str, Any]:

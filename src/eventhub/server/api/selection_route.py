@@ -1,6 +1,6 @@
 """Pages of history of several channels, or of all channels that fit a pattern."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
@@ -9,6 +9,7 @@ from eventhub.delivery.encoding import event_json, gap_fields
 from eventhub.delivery.pattern_cursor import is_pattern_cursor, parse_pattern_cursor
 from eventhub.hub.selection_pages import AskedPage, SelectionPage
 from eventhub.server.api.access import authenticate
+from eventhub.server.api.cloudevent_pages import BATCH, batch_response, cloudevents_wanted
 from eventhub.server.api.parameters import Where, check_parameters
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.security.authentication import address_of
@@ -41,6 +42,7 @@ def add_selection_route(api: FastAPI, manager: ConnectionManager) -> None:
         "/v1/events",
         summary="A page of history of several channels, or of all that fit a pattern",
         tags=["read"],
+        responses=BATCH,
     )
     async def events(
         request: Request,
@@ -74,6 +76,9 @@ def add_selection_route(api: FastAPI, manager: ConnectionManager) -> None:
         if cursors.added != added:
             charge.pay(1)
             await cursors.all_stored()
+        if (cloudevents := cloudevents_wanted(manager, request)) is not None:
+            gaps = [({"channel": name, **gap_fields(gap)}, gap.position) for name, gap in page.gaps]
+            return batch_response(cloudevents, gaps, page.events, _fields(page))
         return Response(_encode(page), media_type="application/json")
 
 
@@ -89,10 +94,14 @@ def _encode(page: SelectionPage) -> bytes:
     fields = {
         "events": [orjson.Fragment(event_json(event)) for event in page.events],
         "gaps": [{"channel": channel, **gap_fields(gap)} for channel, gap in page.gaps],
-        "position": str(page.cursor),
-        "more": page.more,
     }
+    return orjson.dumps(fields | _fields(page))
+
+
+def _fields(page: SelectionPage) -> dict[str, Any]:
+    """The fields of a page besides its events and gaps."""
+    fields: dict[str, Any] = {"position": str(page.cursor), "more": page.more}
     if page.failure is not None:
         channel, failure = page.failure
         fields["filter_failed"] = {"channel": channel, **failure._asdict()}
-    return orjson.dumps(fields)
+    return fields

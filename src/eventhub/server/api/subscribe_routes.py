@@ -10,12 +10,13 @@ from eventhub.server.api import asyncapi
 from eventhub.server.api.asgi_response import AsgiResponse
 from eventhub.server.api.parameters import Channel
 from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.messages.accept import accepts_cloudevents
 from eventhub.server.messages.problem import ProblemResponse
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.pattern_query import PatternQuery, names_pattern
 from eventhub.server.streams.query import StreamQuery
-from eventhub.server.streams.response import MEDIA_TYPES, StreamResponse
+from eventhub.server.streams.response import FORMS, MEDIA_TYPES, StreamResponse
 from eventhub.server.streams.selection_begin import check_parts
 from eventhub.server.websocket.handshake import WEBSOCKET_PATH
 
@@ -91,7 +92,11 @@ async def _open_stream(
         query = StreamQuery(address, channel, last_event_id)
         check_parts(query.channels)
     identity = manager.registry.new_identity(principal, address_of(request.scope))
-    return AsgiResponse(StreamResponse(manager, transport, query, identity))
+    form = FORMS[transport]
+    if accepts_cloudevents(headers):
+        cloud = manager.cloud_encodings
+        form = cloud.cursor_blocks if transport == "sse" else cloud.cursor_lines
+    return AsgiResponse(StreamResponse(manager, transport, query, identity, form))
 
 
 def _add_websocket(api: FastAPI, manager: ConnectionManager) -> None:

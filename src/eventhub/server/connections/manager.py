@@ -11,6 +11,7 @@ import structlog
 from eventhub.auth.grants import Action
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.config.settings import Settings
+from eventhub.delivery.cloudevent_encodings import CloudEncodings
 from eventhub.delivery.signals import SIGNAL_SHARE
 from eventhub.delivery.subscriber import ConnectionWriter
 from eventhub.hub.hub import Hub
@@ -54,6 +55,7 @@ class ConnectionManager:
         self.hub = hub
         self.authentication = authentication
         self.access_log = AccessLog(settings.log)
+        self.cloud_encodings = CloudEncodings(settings.cloudevents.source, hub.nodes.own)
         self.forwarded = ForwardedAddresses(settings.proxies)
         self.host_check = HostCheck(settings)
         self.origin_check = OriginCheck(settings.origins)

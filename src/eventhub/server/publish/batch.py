@@ -37,6 +37,11 @@ class BatchDecoder:
         "_shared_errors",
     )
 
+    levels = 0
+    """Levels of an item above its event."""
+    beside = 0
+    """Bytes that an item may have in addition to its event."""
+
     def __init__(
         self,
         request: PublishRequest,
@@ -61,7 +66,8 @@ class BatchDecoder:
             if len(body) <= PART_BYTES and body.count(b",") <= PART_COMMAS:
                 await self._decode_array(body, b"", 0, share)
             else:
-                for part in pieces(body, PART_BYTES, PART_COMMAS, self._request.limits.depth):
+                depth = self._request.limits.depth + self.levels
+                for part in pieces(body, PART_BYTES, PART_COMMAS, depth):
                     if part is not None:
                         await self._decode_part(part, body, share)
                     if share.over:
@@ -70,7 +76,8 @@ class BatchDecoder:
 
     async def _decode_part(self, part: ArrayPart, body: bytes, share: TimeSlice) -> None:
         start, end, alone = part
-        if alone and (error := size_error(body[start:end], self._request.limits)) is not None:
+        limits = self._request.limits
+        if alone and (error := size_error(body[start:end], limits, self.beside)) is not None:
             self._refuse(error)
             self._request.decoder.check_count(len(self._outcomes))
         else:
@@ -78,13 +85,13 @@ class BatchDecoder:
 
     async def _decode_array(self, array: bytes, body: bytes, start: int, share: TimeSlice) -> None:
         """Decode an array that begins at `start` of the body: all at once, or else item by item."""
-        if (events := self._request.decoder.decode_all(array, len(self._outcomes))) is not None:
+        if (events := self._decode_all(array)) is not None:
             self._outcomes += events
             self._request.decoder.check_count(len(self._outcomes))
             return
         if share.over:
             await share.next_turn()
-        items = parse_items(array, body, start)
+        items = self._parse_items(array, body, start)
         self._request.decoder.check_count(len(self._outcomes) + len(items))
         # An item is popped when it is decoded: while others have their turn, a garbage collection
         # would otherwise visit all items again.
@@ -93,6 +100,14 @@ class BatchDecoder:
             size = self._decode_item(items.pop())
             if (size > CHECK_BYTES or len(self._outcomes) % CHECK_ITEMS == 0) and share.over:
                 await share.next_turn()
+
+    def _decode_all(self, array: bytes) -> list[NewEvent] | None:
+        """The events of the items, None if any is refused, or must be decoded by itself."""
+        return self._request.decoder.decode_all(array, len(self._outcomes))
+
+    def _parse_items(self, array: bytes, body: bytes, start: int) -> list[Any]:
+        """As `parse_items`."""
+        return parse_items(array, body, start)
 
     def _decode_item(self, value: Any) -> int:
         """Accept or refuse an item. Its size in bytes; 0 if it was refused without encoding it."""

@@ -10,6 +10,7 @@ from eventhub.common.nesting import check_depth
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import InvalidEvent, PayloadTooLarge
 from eventhub.events.channel_types import ChannelType
+from eventhub.events.cloudevents import CloudEvent
 from eventhub.events.event import NewEvent, Position, build_many
 from eventhub.observability.tracing import Attributes
 from eventhub.server.connections.limit_errors import too_large
@@ -63,6 +64,22 @@ class EventDecoder:
         attributes = self._channel_type.keyed(data, self.attributes)
         expected = self.expected if index is None else None
         return NewEvent(self._channel, data, self._now(), attributes, key, expected)
+
+    def decode_cloudevent(
+        self, found: CloudEvent, index: int | None = None, *, detailed: bool = True
+    ) -> NewEvent:
+        """Validate the data of a CloudEvent. Raises EventHubError.
+
+        Its source and id are its idempotency key, unless the request has one.
+        """
+        data = self.canonical(found.data, detailed=detailed)
+        key = found.key
+        if self._key is not None:
+            key = self._key if index is None else self._key_of_part(index)
+        attributes = {**(self.attributes or {}), **found.attributes}
+        stored = self._channel_type.keyed(data, attributes)
+        expected = self.expected if index is None else None
+        return NewEvent(self._channel, data, self._now(), stored, key, expected)
 
     def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
         """The canonical JSON of one event. Raises EventHubError."""

@@ -24,6 +24,8 @@ from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.publish.batch import WHITE_SPACE, BatchDecoder
 from eventhub.server.publish.body import read_body
+from eventhub.server.publish.cloudevent_batch import CloudEventBatchDecoder
+from eventhub.server.publish.cloudevents import Mode
 from eventhub.server.publish.content_coding import unpacked
 from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
@@ -144,7 +146,9 @@ class PublishEndpoint:
         if request.is_traced:
             note(scope, trace_id=request.trace_id)
         try:
-            is_batch = body.lstrip(WHITE_SPACE)[:1] == b"[" and not request.is_cloudevent
+            is_batch = request.mode is Mode.BATCH or (
+                body.lstrip(WHITE_SPACE)[:1] == b"[" and not request.is_cloudevent
+            )
             publish = self._publish_batch if is_batch else self._publish_event
             return await publish(request, body)
         except asyncio.CancelledError:  # the drain is over, and the broker has not answered
@@ -163,13 +167,13 @@ class PublishEndpoint:
 
     async def _publish_event(self, request: PublishRequest, body: bytes) -> PublishResponse:
         request.pay(1)
-        if not body and BODY_HEADERS.isdisjoint(request.headers):
+        if not body and request.mode is None and BODY_HEADERS.isdisjoint(request.headers):
             raise InvalidJson(
                 "expected JSON, received nothing: the request has neither a Content-Length nor a"
                 " body in chunks"
             )
         if len(body) <= SMALL_EVENT_BYTES:
-            event = request.decoder.decode(body)
+            event = request.decode(body)
         else:
             event = await self._decode_large(request, body)
         (outcome,) = await request.publish(self._manager.hub, (event,))
@@ -185,7 +189,7 @@ class PublishEndpoint:
         if self._manager.fair_queue.over:
             await self._manager.fair_queue.next_turn(size=len(body))
         with TimeSlice(self._manager.fair_queue):
-            return request.decoder.decode(body)
+            return request.decode(body)
 
     async def _publish_batch(self, request: PublishRequest, body: bytes) -> PublishResponse:
         if request.decoder.expected is not None:
@@ -193,7 +197,8 @@ class PublishEndpoint:
         if request.reference is not None:
             raise request.reference_of_many()
         rejected = partial(self._manager.hub.rejected, request.channel)
-        decoded = await BatchDecoder(request, self._manager.fair_queue, rejected).decode(body)
+        kind = BatchDecoder if request.mode is None else CloudEventBatchDecoder
+        decoded = await kind(request, self._manager.fair_queue, rejected).decode(body)
         request.pay(len(decoded))
         valid = [event for event in decoded if isinstance(event, NewEvent)]
         outcomes = await self._store(request, valid) if valid else ()

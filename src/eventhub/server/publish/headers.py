@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from starlette.types import Scope
 
 from eventhub.common.timestamps import check_timestamp
+from eventhub.delivery.cloudevents import BATCH_TYPE, MEDIA_TYPE
 from eventhub.errors import InvalidRequest, UnsupportedMediaType
 from eventhub.events.event import ABSENT, ATTRIBUTE_LENGTH, Position
 from eventhub.events.since import parse_expected
@@ -18,7 +19,8 @@ NDJSON_TYPES = frozenset(
     b"application/" + name
     for name in (b"x-ndjson", b"ndjson", b"jsonl", b"x-jsonl", b"jsonlines", b"x-jsonlines")
 )
-CLOUDEVENT_HEADERS = frozenset((b"ce-specversion", b"ce-id"))
+CLOUDEVENT_TYPES = frozenset((MEDIA_TYPE, BATCH_TYPE))
+ONE_EVENT = frozenset((b"ce-specversion", b"ce-id"))
 """Every CloudEvent in binary mode has both (CloudEvents HTTP binding, 3.1). With either of them,
 the whole body is the data of one event.
 """
@@ -40,21 +42,23 @@ def media_type_of(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-def is_cloudevent(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the whole body is the data of one CloudEvent."""
-    return not CLOUDEVENT_HEADERS.isdisjoint(headers)
-
-
-def check_body_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
-    """Raises UnsupportedMediaType for an unknown coding and for other CloudEvents than binary."""
+def check_body_type(
+    media_type: bytes, headers: Mapping[bytes, bytes], *, takes_cloudevents: bool = False
+) -> None:
+    """Raises UnsupportedMediaType for an unknown coding, and for CloudEvents that are not taken."""
     coding_of(headers)
-    if media_type.startswith(b"application/cloudevents"):
-        raise UnsupportedMediaType(
-            f"the body is {media_type.decode('latin-1')[:60]}: CloudEvents in structured"
-            " or batch mode; expected binary mode: the data as application/json, and the"
-            " attributes in the headers ce-id, ce-source, ce-specversion and ce-type"
+    if media_type.startswith(b"application/cloudevents") and not (
+        takes_cloudevents and media_type in CLOUDEVENT_TYPES
+    ):
+        expected = (
+            f"{MEDIA_TYPE.decode()} or {BATCH_TYPE.decode()}"
+            if takes_cloudevents
+            else "JSON; POST /v1/channels/{channel} takes CloudEvents"
         )
-    if media_type in NDJSON_TYPES and is_cloudevent(headers):
+        raise UnsupportedMediaType(
+            f"the body is {media_type.decode('latin-1')[:60]}; expected {expected}"
+        )
+    if media_type in NDJSON_TYPES and not ONE_EVENT.isdisjoint(headers):
         raise UnsupportedMediaType(
             "the body is NDJSON, but a header ce-id or ce-specversion says that it is one"
             " CloudEvent; expected its data as application/json, or NDJSON without these two"

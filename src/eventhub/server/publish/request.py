@@ -11,19 +11,27 @@ from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
+from eventhub.events.cloudevents import of_bytes
 from eventhub.events.event import NewEvent, Receipt, with_author
 from eventhub.events.references import Reference, Relation, reference, with_reference
 from eventhub.hub.hub import Hub
 from eventhub.observability.tracing import PublishSpan, trace_id_of
 from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.publish.cloudevents import (
+    Mode,
+    attributes_of_head,
+    check_size,
+    mode_of,
+    of_structured,
+)
 from eventhub.server.publish.decoder import EventDecoder
 from eventhub.server.publish.handling import PARAMETER, Handling, handling_of, parameters_of
 from eventhub.server.publish.headers import (
     NDJSON_TYPES,
+    ONE_EVENT,
     attributes_of,
     check_body_type,
     idempotency_key_of,
-    is_cloudevent,
     media_type_of,
     precondition_of,
     prefer_of,
@@ -54,6 +62,7 @@ class PublishRequest:
         "limits",
         "media_type",
         "method",
+        "mode",
         "principal",
         "reference",
         "sent_attributes",
@@ -78,14 +87,16 @@ class PublishRequest:
         self.limits = manager.settings.limits
         manager.origin_check.check(headers)
         self.media_type = media_type_of(headers)
-        check_body_type(self.media_type, headers)
+        check_body_type(self.media_type, headers, takes_cloudevents=True)
+        self.mode = mode_of(self.media_type, headers)
         parameters = parameters_of(
             scope["query_string"], PARAMETER, "refers", "relation", also="signal"
         )
         self.handling = handling_of(prefer_of(scope, headers), parameters)
         self.key = idempotency_key_of(headers)
         self.reference = self._reference(parameters) if parameters else None
-        self.sent_attributes = with_author(attributes_of(headers), principal.author)
+        sent = attributes_of(headers) if self.mode is None else self._of_cloudevents(scope)
+        self.sent_attributes = with_author(sent, principal.author)
         if self.reference is not None:
             self.sent_attributes = with_reference(self.sent_attributes, self.reference)
         self.decoder = EventDecoder(
@@ -113,8 +124,8 @@ class PublishRequest:
 
     @property
     def is_cloudevent(self) -> bool:
-        """The whole body is the data of one CloudEvent."""
-        return is_cloudevent(self.headers)
+        """The body has CloudEvents, or the whole body is the data of one event."""
+        return self.mode is not None or not ONE_EVENT.isdisjoint(self.headers)
 
     @property
     def is_lenient(self) -> bool:
@@ -138,6 +149,22 @@ class PublishRequest:
             "If-Match and If-None-Match are for one event; expected a single event, or if_match in"
             " the items of POST /v1/events"
         )
+
+    def decode(self, body: bytes) -> NewEvent:
+        """The event of a body that is one event. Raises EventHubError."""
+        if self.mode is None:
+            return self.decoder.decode(body)
+        check_size(body, self.limits)
+        if self.mode is Mode.BINARY:
+            return self.decoder.decode_cloudevent(of_bytes(dict(self.sent_attributes or {}), body))
+        return self.decoder.decode_cloudevent(of_structured(body))
+
+    def _of_cloudevents(self, scope: Scope) -> dict[str, str] | None:
+        """The attributes that all CloudEvents of the request have. Raises InvalidRequest."""
+        if self.mode is Mode.BINARY:
+            return attributes_of_head(scope["headers"])
+        context = self.headers.get(b"traceparent")  # their other attributes are in the body
+        return None if context is None else attributes_of({b"traceparent": context})
 
     def _reference(self, parameters: Mapping[str, str]) -> Reference | None:
         """The event that this one refers to. Raises InvalidRequest."""

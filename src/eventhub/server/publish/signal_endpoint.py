@@ -17,9 +17,9 @@ from eventhub.server.publish.batch import WHITE_SPACE
 from eventhub.server.publish.body import read_body
 from eventhub.server.publish.headers import (
     NDJSON_TYPES,
+    ONE_EVENT,
     attributes_of,
     check_body_type,
-    is_cloudevent,
     media_type_of,
     precondition_of,
 )
@@ -54,7 +54,7 @@ class SignalEndpoint:
             request = await self._accepted(scope, channel)
             body = await read_body(manager, request, receive)
             manager.authentication.check(request.principal)  # it may have expired meanwhile
-            if body.lstrip(WHITE_SPACE)[:1] == b"[" and not is_cloudevent(request.headers):
+            if body.lstrip(WHITE_SPACE)[:1] == b"[" and ONE_EVENT.isdisjoint(request.headers):
                 raise InvalidRequest(f"the body is a JSON array; {SEVERAL}")
             attributes = attributes_of(request.headers)
             manager.hub.signal(request.decoder.decode(channel, body, attributes))

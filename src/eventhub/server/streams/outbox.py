@@ -8,15 +8,8 @@ from collections.abc import Callable
 
 import orjson
 
-from eventhub.delivery.encoding import (
-    LINES,
-    SIGNAL,
-    Encoding,
-    event_id,
-    sse_event,
-    sse_message,
-    sse_signal,
-)
+from eventhub.delivery.cursor_encoding import CursorForm
+from eventhub.delivery.encoding import LINES, SIGNAL, Encoding, event_id
 from eventhub.delivery.signals import SIGNAL_SHARE
 from eventhub.errors import EventHubError
 
@@ -165,16 +158,18 @@ class CursorOutbox(Outbox):
     between connections, so it is added here.
     """
 
-    __slots__ = ("_cursor",)
+    __slots__ = ("_cursor", "_form")
 
     def __init__(
         self,
+        form: CursorForm,
         cursor: dict[str, str],
         bound: int,
         on_full: Callable[[], None],
         on_drained: Callable[[], None],
     ) -> None:
         super().__init__(LINES, bound, on_full, on_drained)
+        self._form = form
         self._cursor = cursor  # with the reader's old positions in channels that have not begun
 
     def write(self, data: bytes) -> None:
@@ -184,13 +179,13 @@ class CursorOutbox(Outbox):
     def _server_sent_event(self, line: bytes) -> bytes:
         if line.startswith(b'{"type":"event"'):
             self._cursor[line.split(b'"', 8)[7].decode()] = event_id(line)
-            return sse_event(line, self._encoded_cursor())
+            return self._form.event(line, self._encoded_cursor())
         if line.startswith(SIGNAL):
-            return sse_signal(line)
+            return self._form.signal(line)
         message = orjson.loads(line)
         if "position" in message:
             self._cursor[message["channel"]] = message["position"]
-        return sse_message(message, self._encoded_cursor() or None)
+        return self._form.message(message, self._encoded_cursor() or None)
 
     def _encoded_cursor(self) -> str:
         return ",".join(f"{channel}@{position}" for channel, position in self._cursor.items())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote
 
 from eventhub.auth.principal import Principal
-from eventhub.delivery.cursor_encoding import CURSOR_BLOCKS, CURSOR_LINES
+from eventhub.delivery.cursor_encoding import CursorForm
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.server.streams.pattern_outbox import PatternOutbox, PlacedOutbox
@@ -20,8 +20,6 @@ from eventhub.session.commands import Subscribe
 from eventhub.session.session import Session
 from eventhub.session.subscribing import authorize
 from eventhub.session.subscriptions import is_pattern
-
-FORMS = {"sse": CURSOR_BLOCKS, "ndjson": CURSOR_LINES}
 
 
 class PatternQuery:
@@ -69,14 +67,14 @@ class PatternQuery:
 
     def outbox(
         self,
-        transport: str,
+        form: CursorForm,
         journals: CursorJournals,
         bound: int,
         on_full: Callable[[], None],
         on_drained: Callable[[], None],
     ) -> PlacedOutbox:
         """The outbox of the stream."""
-        begin, form = self._begin, FORMS[transport]
+        begin = self._begin
         cursor = begin.cursor(self._selection.text, journals)
         outbox: PlacedOutbox
         if len(self.channels) == 1:

@@ -10,7 +10,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from eventhub.common.concurrency import race
-from eventhub.delivery.encoding import EVENT_STREAM, LINES
+from eventhub.delivery.cursor_encoding import CURSOR_BLOCKS, CURSOR_LINES, CursorForm
 from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.events.event import NewEvent
 from eventhub.events.references import Reference
@@ -25,6 +25,8 @@ from eventhub.server.streams.pattern_query import PatternQuery
 from eventhub.server.streams.query import StreamQuery
 from eventhub.session.commands import Ref
 
+FORMS: dict[str, CursorForm] = {"sse": CURSOR_BLOCKS, "ndjson": CURSOR_LINES}
+"""How a stream writes events and messages, unless its reader asks for CloudEvents."""
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
 HEARTBEATS = {"sse": b": heartbeat\n", "ndjson": b"\n"}
 """No empty line ends the comment: httpx-sse and @microsoft/fetch-event-source would make a message
@@ -39,7 +41,7 @@ RECONNECT_MILLISECONDS = 1000, 3000
 class StreamResponse:
     """An ASGI application that serves one request.
 
-    The constructor subscribes, and raises EventHubError.
+    The constructor subscribes, and raises EventHubError. `form` is one of FORMS, or CloudEvents.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class StreamResponse:
         transport: str,
         query: StreamQuery | PatternQuery,
         identity: ConnectionIdentity,
+        form: CursorForm,
     ) -> None:
         if manager.drain.refusing and transport != "sse":
             raise manager.drain.shutting_down()
@@ -60,7 +63,7 @@ class StreamResponse:
         self._next_probe: asyncio.TimerHandle | None = None
         self._abort: Callable[[], None] = _cannot_abort
         self._outgoing: Callable[[], OutgoingBytes] = _cannot_tell
-        self._outbox = self._new_outbox(query)
+        self._outbox = self._new_outbox(query, form)
         self._session = manager.session(self._outbox, self, identity)
         self._outbox.on_fail = partial(manager.end_session, self._session)
         if manager.drain.refusing:
@@ -72,17 +75,16 @@ class StreamResponse:
             manager.end_session(self._session)
             raise
 
-    def _new_outbox(self, query: StreamQuery | PatternQuery) -> Outbox:
+    def _new_outbox(self, query: StreamQuery | PatternQuery, form: CursorForm) -> Outbox:
         bound = self._manager.settings.limits.buffer_bytes
         on_full = partial(self._manager.contained, self, "congested", self._congested)
         on_drained = partial(self._manager.contained, self, "drained", self._drained)
         if isinstance(query, PatternQuery):
             cursors = self._manager.hub.patterns.cursors
-            return query.outbox(self.transport, cursors, bound, on_full, on_drained)
+            return query.outbox(form, cursors, bound, on_full, on_drained)
         if self.transport == "sse" and len(query.channels) > 1:
-            return CursorOutbox(query.positions(), bound, on_full, on_drained)
-        encoding = EVENT_STREAM if self.transport == "sse" else LINES
-        return Outbox(encoding, bound, on_full, on_drained)
+            return CursorOutbox(form, query.positions(), bound, on_full, on_drained)
+        return Outbox(form.plain, bound, on_full, on_drained)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._outbox.on_timeout = self._abort = abort_of(scope)

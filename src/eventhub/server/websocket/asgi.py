@@ -9,11 +9,11 @@ from functools import partial
 from time import thread_time
 from typing import Any
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from eventhub.common.concurrency import race
 from eventhub.common.token_bucket import commands
+from eventhub.delivery.cloudevents import SUBPROTOCOL as CLOUDEVENTS
 from eventhub.delivery.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.events.event import NewEvent, Receipt
@@ -26,8 +26,9 @@ from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.outbox import Outbox
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frame_parser import SERVICE_RESTART
-from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH, is_shown, not_here
+from eventhub.server.websocket.handshake import WEBSOCKET_PATH, chosen_of, is_shown, not_here
 from eventhub.server.websocket.publish_queue import PublishQueue
+from eventhub.session.cloudevents import CLOUDEVENT_DIALECT
 from eventhub.session.commands import Ref
 from eventhub.session.session import Session
 
@@ -65,7 +66,9 @@ class AsgiWebSocket:
         await receive()  # websocket.connect
         manager = self._manager
         offered = scope.get("subprotocols", ())
-        subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+        subprotocol = chosen_of(offered)
+        if subprotocol == CLOUDEVENTS:
+            self._outbox.encoding = manager.cloud_encodings.lines
         try:
             if scope["path"] != WEBSOCKET_PATH:
                 raise not_here(scope["path"])
@@ -77,6 +80,8 @@ class AsgiWebSocket:
             principal = await manager.authentication.admit(headers, offered, address_of(scope))
             identity = manager.registry.new_identity(principal, address_of(scope))
             self._session = manager.session(self._outbox, self, identity)
+            if subprotocol == CLOUDEVENTS:
+                self._session.dialect = CLOUDEVENT_DIALECT
             self._publish_queue = PublishQueue(
                 manager.hub, self._published, self._give_up, identity.id
             )
@@ -91,9 +96,9 @@ class AsgiWebSocket:
         except EventHubError as error:  # an accepted connection raises none
             manager.hub.refused(error)
             if not is_shown(error, scope["headers"]):
-                text = orjson.dumps({"type": "error", **error.as_dict()}).decode()
+                text = self._outbox.encoding.message("error", error.as_dict()).decode()
                 await send({"type": "websocket.accept", "subprotocol": subprotocol})
-                await send({"type": "websocket.send", "text": text})
+                await send({"type": "websocket.send", "text": text.removesuffix("\n")})
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
     async def _serve(

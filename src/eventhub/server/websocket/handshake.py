@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import httptools
 
 from eventhub.auth.principal import Principal
+from eventhub.delivery.cloudevents import SUBPROTOCOL as CLOUDEVENTS
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.request_head import check_encoding, headers_by_name
@@ -23,7 +24,7 @@ SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: %b\r\n%b%b\r\n"
 )
-SUBPROTOCOL_LINE = b"Sec-WebSocket-Protocol: %b\r\n" % SUBPROTOCOL.encode()
+SUBPROTOCOL_LINE = b"Sec-WebSocket-Protocol: %b\r\n"
 DEFLATE_LINE = (
     b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
     b"client_no_context_takeover\r\n"
@@ -41,7 +42,8 @@ class HandshakeRequest(NamedTuple):
 
     def answer(self, *, deflate: bool) -> bytes:
         """The 101 response."""
-        subprotocol = SUBPROTOCOL_LINE if SUBPROTOCOL in self.offered else b""
+        chosen = chosen_of(self.offered)
+        subprotocol = SUBPROTOCOL_LINE % chosen.encode() if chosen else b""
         return SWITCHING % (accept_of(self.key), subprotocol, DEFLATE_LINE if deflate else b"")
 
 
@@ -52,6 +54,7 @@ class HandshakeResult(NamedTuple):
     principal: Principal
     deflate: bool
     answer: bytes
+    subprotocol: str | None = None
 
 
 def negotiate(
@@ -76,7 +79,13 @@ def negotiate(
     manager.origin_check.check(given)
     principal = manager.authentication.identify(given, opening.offered, client)
     deflate = manager.settings.compression and accept_deflate(opening.extensions)
-    return HandshakeResult(query, principal, deflate, opening.answer(deflate=deflate))
+    answer, subprotocol = opening.answer(deflate=deflate), chosen_of(opening.offered)
+    return HandshakeResult(query, principal, deflate, answer, subprotocol)
+
+
+def chosen_of(offered: Sequence[str]) -> str | None:
+    """The subprotocol that is spoken: the first of those offered that the server knows."""
+    return next((name for name in offered if name in (SUBPROTOCOL, CLOUDEVENTS)), None)
 
 
 def not_here(path: str) -> NotFound:
@@ -96,12 +105,18 @@ def is_shown(error: EventHubError, headers: Headers) -> bool:
     )
 
 
-def opening_of_page(error: EventHubError, method: str, headers: Headers) -> bytes | None:
-    """The 101 response before an error message to a web page; None where the status is enough."""
+def opening_of_page(
+    error: EventHubError, method: str, headers: Headers
+) -> tuple[bytes, str | None] | None:
+    """The 101 response before an error message to a web page, and the subprotocol of that message.
+
+    None where the status is enough.
+    """
     if is_shown(error, headers):
         return None
     try:
-        return _opening(method, headers_by_name(headers)).answer(deflate=False)
+        opening = _opening(method, headers_by_name(headers))
+        return opening.answer(deflate=False), chosen_of(opening.offered)
     except InvalidRequest:
         return None
 

@@ -13,7 +13,6 @@ from eventhub.delivery.bulk_write import Write
 from eventhub.delivery.encoding import (
     BINARY,
     CLOSE,
-    DEFLATE,
     PING,
     PONG,
     TEXT,
@@ -76,12 +75,13 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Input: the upgrade
 
-    def open(self, session: Session, answer: bytes, *, deflate: bool) -> None:
+    def open(
+        self, session: Session, answer: bytes, encoding: WebSocketEncoding, *, deflate: bool
+    ) -> None:
         """Send the 101 response and begin the session."""
         set_buffer_sizes(self._transport, self._manager)
         self.write(answer)
-        if deflate:
-            self.encoding = DEFLATE
+        self.encoding = encoding
         self._reader.start(deflate=deflate)
         self._session = session
         self._move(WebSocketTrigger.ACCEPTED)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from eventhub.auth.tokens import UnknownKey
 from eventhub.common.faults import internal
-from eventhub.delivery.encoding import WEBSOCKET
+from eventhub.delivery.cloudevents import SUBPROTOCOL as CLOUDEVENTS
+from eventhub.delivery.encoding import DEFLATE, WEBSOCKET, WebSocketEncoding
 from eventhub.errors import EventHubError
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import encode_problem
@@ -18,6 +19,7 @@ from eventhub.server.streams.query import websocket_query
 from eventhub.server.websocket.handshake import HandshakeResult, negotiate, opening_of_page
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.state import WebSocketState
+from eventhub.session.cloudevents import CLOUDEVENT_DIALECT
 from eventhub.session.session import Session
 
 
@@ -93,13 +95,22 @@ class Upgrade:
         if manager.access_log.on:
             self._log_access(HTTPStatus.SWITCHING_PROTOCOLS, client, identity.id)
         connection.pipe.hold()  # one write for the response and what the session says at once
-        connection.open(session, result.answer, deflate=result.deflate)
+        if result.subprotocol == CLOUDEVENTS:
+            session.dialect = CLOUDEVENT_DIALECT
+        encoding = self._encoding(result)
+        connection.open(session, result.answer, encoding, deflate=result.deflate)
         self._subscribe(session, result.query)
         connection.pipe.release()
         if request.accepted is not None:
             request.accepted(result)
         if request.bytes_after_head:
             connection.data_received(request.bytes_after_head)
+
+    def _encoding(self, result: HandshakeResult) -> WebSocketEncoding:
+        if result.subprotocol == CLOUDEVENTS:
+            cloud = self._manager.cloud_encodings
+            return cloud.deflated if result.deflate else cloud.frames
+        return DEFLATE if result.deflate else WEBSOCKET
 
     def _subscribe(self, session: Session, query: bytes) -> None:
         """Subscribe to the query's channels. If it names none, a message must come soon."""
@@ -140,8 +151,11 @@ class Upgrade:
         if opening is None:
             self._connection.refuse(encode_problem(error))
         else:
-            error_frame = WEBSOCKET.message("error", error.as_dict())
-            self._connection.refuse_page(opening + error_frame, error)
+            answer, subprotocol = opening
+            cloud = self._manager.cloud_encodings
+            encoding = cloud.frames if subprotocol == CLOUDEVENTS else WEBSOCKET
+            error_frame = encoding.message("error", error.as_dict())
+            self._connection.refuse_page(answer + error_frame, error)
 
     def _client(self) -> str:
         peer = self._transport.get_extra_info("peername") or ("",)

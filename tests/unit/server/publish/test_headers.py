@@ -6,7 +6,6 @@ from eventhub.errors import InvalidRequest
 from eventhub.server.publish.headers import (
     NDJSON_TYPES,
     attributes_of,
-    is_cloudevent,
     media_type_of,
 )
 
@@ -19,11 +18,6 @@ TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def test_ndjson_has_several_media_types(media_type: bytes) -> None:
     assert media_type_of({b"content-type": media_type}) in NDJSON_TYPES
     assert media_type_of({b"content-type": b"application/json"}) not in NDJSON_TYPES
-
-
-def test_a_cloudevent_is_known_by_its_headers() -> None:
-    assert is_cloudevent({b"ce-specversion": b"1.0"})
-    assert not is_cloudevent({b"ce-source": b"a"})
 
 
 def test_attributes_are_percent_decoded() -> None:

@@ -11,7 +11,7 @@ from tests.unit.server.publish.publish_requests import publish_request
     ("headers", "error"),
     [
         ({b"content-encoding": b"br"}, UnsupportedMediaType),
-        ({b"content-type": b"application/cloudevents+json"}, UnsupportedMediaType),
+        ({b"content-type": b"application/cloudevents+xml"}, UnsupportedMediaType),
         ({b"content-type": b"application/x-ndjson", b"ce-id": b"1"}, UnsupportedMediaType),
         ({b"idempotency-key": b"two words"}, InvalidRequest),
         ({b"idempotency-key": b"x" * 1000}, InvalidRequest),

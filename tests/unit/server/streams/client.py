@@ -13,7 +13,7 @@ from eventhub.server.connections.liveness import OutgoingBytes
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.asgi_extensions import ABORT
 from eventhub.server.streams.query import StreamQuery
-from eventhub.server.streams.response import StreamResponse
+from eventhub.server.streams.response import FORMS, StreamResponse
 from tests.harness.hubs import running
 from tests.harness.virtual_time import turns
 from tests.unit.server.connections.manager_builder import build
@@ -48,7 +48,9 @@ class Client:
     def open(self) -> None:
         """Subscribe, and begin to answer. Raises what the response raises."""
         identity = self.manager.registry.new_identity(ANYONE, "192.0.2.1")
-        self.response = StreamResponse(self.manager, self.transport, self.query, identity)
+        self.response = StreamResponse(
+            self.manager, self.transport, self.query, identity, FORMS[self.transport]
+        )
         answering = self.response(self.scope, self.received.get, self._send)
         self.task = asyncio.create_task(answering)
 

@@ -22,7 +22,7 @@ from eventhub.observability.metrics import Metrics
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.streams.pattern_query import PatternQuery
-from eventhub.server.streams.response import StreamResponse
+from eventhub.server.streams.response import FORMS, StreamResponse
 
 PATTERN = "logs.>"
 SEVERAL = "channel=logs.a.*&channel=logs.alone&channel=logs.b.>"
@@ -159,7 +159,9 @@ class Client:
         manager = self.world.manager
         await query.read(self.world.types, ANYONE, manager.hub.patterns.cursors)
         identity = manager.registry.new_identity(ANYONE, "192.0.2.1")
-        self.response = StreamResponse(manager, self.transport, query, identity)
+        self.response = StreamResponse(
+            manager, self.transport, query, identity, FORMS[self.transport]
+        )
         self._bytes = b""
 
     def read(self, count: int) -> None:

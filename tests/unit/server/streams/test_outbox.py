@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
+from eventhub.delivery.cursor_encoding import CURSOR_BLOCKS
 from eventhub.delivery.encoding import EVENT_STREAM, LINES
 from eventhub.errors import PayloadTooLarge, SlowConsumer
 from eventhub.events.event import Event, Position
@@ -30,7 +31,11 @@ class Owner:
 
     def cursors(self, cursor: dict[str, str], bound: int = 1000) -> CursorOutbox:
         return CursorOutbox(
-            cursor, bound, lambda: self.told.append("full"), lambda: self.told.append("drained")
+            CURSOR_BLOCKS,
+            cursor,
+            bound,
+            lambda: self.told.append("full"),
+            lambda: self.told.append("drained"),
         )
 
 

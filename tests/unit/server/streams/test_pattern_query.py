@@ -12,6 +12,7 @@ from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind, Principal
 from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
+from eventhub.delivery.cursor_encoding import CURSOR_LINES
 from eventhub.delivery.pattern_cursor import DEPTH, UnreadableJournal
 from eventhub.delivery.pattern_subscriber import Begins
 from eventhub.errors import (
@@ -228,7 +229,7 @@ def test_the_outbox_is_for_this_stream(query: str) -> None:
         begin_here = Journals(UnreadableJournal("gone"))
         await found.read(TYPES, ANYONE, cast(Any, begin_here))
         outbox = found.outbox(
-            "ndjson",
+            CURSOR_LINES,
             cast(Any, journals),
             100,
             lambda: told.append("full"),

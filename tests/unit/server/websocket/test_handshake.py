@@ -9,6 +9,7 @@ from eventhub.server.websocket.handshake import (
     SUBPROTOCOL,
     WEBSOCKET_PATH,
     Headers,
+    chosen_of,
     is_shown,
     negotiate,
     opening_of_page,
@@ -159,11 +160,28 @@ def test_a_page_sees_no_status_but_that_of_a_fault(
     assert is_shown(error, headers) is shown
 
 
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ("eventhub.v1", "eventhub.v1"),
+        ("cloudevents.json", "cloudevents.json"),
+        ("cloudevents.avro, cloudevents.json, eventhub.v1", "cloudevents.json"),
+        ("eventhub.v1,cloudevents.json", "eventhub.v1"),
+        ("other", None),
+    ],
+)
+def test_the_first_known_subprotocol_is_spoken(offered: str, chosen: str | None) -> None:
+    names = [name.strip() for name in offered.split(",")]
+    assert chosen_of(names) == chosen
+
+
 def test_a_page_is_answered_101_only_if_its_request_is_valid() -> None:
     error = NotFound("x")
     opening = opening_of_page(error, "GET", [*HEADERS, ORIGIN, OFFER])
     assert opening is not None
-    assert ACCEPT in opening
-    assert b"Extensions" not in opening
+    answer, subprotocol = opening
+    assert ACCEPT in answer
+    assert b"Extensions" not in answer
+    assert subprotocol is None
     assert opening_of_page(error, "POST", [*HEADERS, ORIGIN]) is None
     assert opening_of_page(error, "GET", HEADERS) is None
