@@ -4,7 +4,8 @@ HubError
 ├── Refused            the server said no, and would say so again
 │   ├── Unauthorized   401
 │   ├── Forbidden      403
-│   ├── UnknownChannel 404
+│   ├── NotFound       404: such as the presence of a channel whose type keeps none
+│   │   └── UnknownChannel
 │   ├── Conflict       412: another event of the key is the newest one
 │   └── InvalidEvent   422
 ├── Unavailable        no success in time; an event may or may not have been stored
@@ -127,7 +128,11 @@ class Forbidden(Refused):
     """The credential does not allow this."""
 
 
-class UnknownChannel(Refused):
+class NotFound(Refused):
+    """The server does not have this, such as presence of the channel or the event in `refers`."""
+
+
+class UnknownChannel(NotFound):
     """The channel's type is not declared on the server."""
 
 
@@ -150,13 +155,15 @@ class InvalidData(HubError):
     """A received event does not fit the model. Its position was not stored in the cursor."""
 
 
-CLASSES = {401: Unauthorized, 403: Forbidden, 404: UnknownChannel, 412: Conflict}
+CLASSES = {401: Unauthorized, 403: Forbidden, 404: NotFound, 412: Conflict}
 
 
 def refusal(problem: Problem) -> Refused:
     """The exception for an error that is not repeated."""
     if problem.code == "invalid_event":
         return InvalidEvent(problem)
+    if problem.code == "unknown_channel":
+        return UnknownChannel(problem)
     return CLASSES.get(problem.status, Refused)(problem)
 
 

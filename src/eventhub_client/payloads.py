@@ -23,6 +23,8 @@ from eventhub_client.items import (
 )
 from eventhub_client.members import Rosters
 
+NOT_FINITE = "Out of range float"
+"""How the message of the standard library begins."""
 Model = Callable[..., Any] | None
 """A pydantic model, a dataclass, or any function of the JSON value."""
 
@@ -50,6 +52,12 @@ def encode(value: object) -> bytes:
         raise ValueError(
             f"received an event with {half!r}, which is half a character; expected Unicode"
         ) from None
+    except ValueError as error:
+        if str(error).startswith(NOT_FINITE):
+            raise ValueError(
+                "received NaN or Infinity, which JSON does not have; expected a finite number"
+            ) from None
+        raise
 
 
 def _plain(value: Any) -> object:
@@ -63,8 +71,12 @@ def _plain(value: Any) -> object:
         return str(value)
     if isinstance(value, Enum):
         return value.value
+    kind = type(value).__name__
+    if isinstance(value, set | frozenset):
+        raise TypeError(f"received a {kind}, which JSON does not have; expected a list")
     raise TypeError(
-        f"received a {type(value).__name__}; expected JSON, a pydantic model or a dataclass"
+        f"received a value of the type {kind}, which JSON does not have; "
+        "expected a dict, a list, a str, a number, a pydantic model or a dataclass"
     )
 
 

@@ -147,8 +147,9 @@ def _header(token: str) -> dict[str, Any]:
         raise InvalidToken(
             f"the token's JSON nests deeper than {TOKEN_DEPTH} levels, which is the limit"
         ) from None
+    scheme = "; expected it without 'Bearer '" if token[:7].lower() == "bearer " else ""
     raise InvalidToken(
-        f"the credential is neither a JWT nor an API key, with {len(token)} characters"
+        f"the credential is neither a JWT nor an API key, with {len(token)} characters{scheme}"
     )
 
 

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from eventhub.common.nesting import check_depth
-from eventhub.config.messages import LINK_HINT, explain, hint_at
+from eventhub.common.similar_names import hint_at
+from eventhub.config.messages import LINK_HINT, explain
 from eventhub.config.sections import ChannelSettings, Section
 from eventhub.config.service_links import looks_like_link, service_links
 from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings

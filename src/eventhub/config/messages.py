@@ -1,11 +1,11 @@
 """Messages about settings that cannot be used. They never show a secret."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from eventhub.common.similar_names import hint_at
 from eventhub.config.sections import ChannelSettings, Section
 from eventhub.config.service_links import looks_like_link
 from eventhub.config.settings import Settings, without_secrets
@@ -112,9 +112,3 @@ def _known_keys(path: list[str]) -> list[str]:
         sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
         model = sections[0] if sections and part != "channels" else None
     return list(model.model_fields) if model else []
-
-
-def hint_at(name: str, known: list[str]) -> str:
-    """The end of a message about an unknown name: the most similar known one, or all."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(sorted(known))}"

@@ -1,6 +1,6 @@
 """Why a JSON value does not match a schema: a JSON pointer and a message for each place."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from types import NoneType
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema_rs
 from pydantic import ValidationError
 
+from eventhub.common.similar_names import hint_at
 from eventhub.common.strict_json import parse
 from eventhub.errors import InvalidEvent
 
@@ -42,9 +43,9 @@ def detail(where: str, message: str) -> dict[str, str]:
     }
 
 
-def not_permitted(known: Iterable[str] | None) -> str:
-    """The message for an unknown field. `known` are the fields to suggest."""
-    return NOT_PERMITTED + (f"; expected one of {', '.join(sorted(known))}" if known else "")
+def not_permitted(known: Collection[str] | None, name: str | None = None) -> str:
+    """The message for an unknown field, of this name. `known` are the fields to suggest."""
+    return NOT_PERMITTED + (hint_at(name, known) if known else "")
 
 
 def received(value: Any, text: str = "a string") -> str:
@@ -74,7 +75,7 @@ def model_details(
         elif each["type"] in ("string_too_short", "string_too_long"):
             message += f", received {len(each['input'])}"
         elif each["type"] == "extra_forbidden" and len(each["loc"]) == 1:
-            message = not_permitted(known)
+            message = not_permitted(known, str(each["loc"][0]))
         where = pointer(_path_in(value, each["loc"], absent=each["type"] == "missing"))
         found.append(detail(where, message))
     return found

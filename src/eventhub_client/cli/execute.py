@@ -49,6 +49,9 @@ class EventCommand:
     """Runs a command for each event, one after another."""
 
     def __init__(self, text: str, *, stops: bool) -> None:
+        """Raise ValueError if there is no command."""
+        if not text.strip():
+            raise ValueError("--exec is empty; expected a shell command")
         self._text = text
         self._stops = stops
         self._has_failed = False

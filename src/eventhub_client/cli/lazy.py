@@ -7,6 +7,9 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
+TARGET_OPTIONS = ("--server", "--context", "--token", "--api-key")
+"""Options of target.py. Each takes a value."""
+
 
 class LazyGroup(TyperGroup):
     """The commands of `paths`: the name of each, and where it is, such as `package.module:tail`."""
@@ -17,6 +20,10 @@ class LazyGroup(TyperGroup):
         super().__init__(**attributes)
         self.commands = cast("Any", _Commands(self.paths))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """A target may also stand before the command: `eventhub --server URL pub …`."""
+        return super().parse_args(ctx, _with_target_behind(args))
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names, without an import."""
         return list(self.paths)
@@ -25,6 +32,16 @@ class LazyGroup(TyperGroup):
 def lazy_group(commands: Mapping[str, str]) -> type[LazyGroup]:
     """The class of a `typer.Typer` that has these commands."""
     return type("Commands", (LazyGroup,), {"paths": commands})
+
+
+def _with_target_behind(args: list[str]) -> list[str]:
+    """Move the options of the target behind the name of the command."""
+    at = 0
+    while at < len(args) and args[at].partition("=")[0] in TARGET_OPTIONS:
+        at += 1 if "=" in args[at] else 2
+    if at >= len(args) or args[at].startswith("-"):
+        return args
+    return [args[at], *args[:at], *args[at + 1 :]]
 
 
 class _Commands(Mapping[str, Any]):

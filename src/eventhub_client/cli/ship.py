@@ -13,12 +13,12 @@ import typer
 from eventhub_client.cli.exits import REFUSED, USAGE, command, say
 from eventhub_client.cli.log_file import QUIET_LOOKS, LineBatch, LogFile
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
-from eventhub_client.errors import Forbidden, HubError, Refused, Unauthorized, UnknownChannel
+from eventhub_client.errors import Forbidden, HubError, NotFound, Refused, Unauthorized
 from eventhub_client.payloads import Encoded, encode
 from eventhub_client.sync import SyncHub
 
 POLL_SECONDS = 0.25
-FATAL = (Unauthorized, Forbidden, UnknownChannel)
+FATAL = (Unauthorized, Forbidden, NotFound)
 """What would refuse every other line, too."""
 
 

@@ -75,6 +75,10 @@ def test_an_encrypted_token_is_refused(text: str) -> None:
     assert "neither a JWT nor an API key" in refused(text)
 
 
+def test_the_scheme_of_a_header_in_a_token_is_named() -> None:
+    assert refused(f"Bearer {token()}").endswith("; expected it without 'Bearer '")
+
+
 @pytest.mark.parametrize(
     "header", [[], "HS256", 5, None, {}, b"\xff\xfe", b"", b"{", b'{"alg":"HS256",}', b"NaN"]
 )

@@ -9,8 +9,10 @@ from eventhub_client.errors import (
     STATUS,
     HubError,
     InvalidEvent,
+    NotFound,
     Problem,
     Unavailable,
+    UnknownChannel,
     error,
     is_temporary,
 )
@@ -37,13 +39,20 @@ def test_errors_survive_a_pickle() -> None:
 
 @pytest.mark.parametrize(
     ("status", "name"),
-    [(401, "Unauthorized"), (403, "Forbidden"), (404, "UnknownChannel"), (413, "Refused"),
+    [(401, "Unauthorized"), (403, "Forbidden"), (404, "NotFound"), (413, "Refused"),
      (422, "Refused"), (429, "Unavailable"), (503, "Unavailable")],
 )  # fmt: skip
 def test_each_status_has_its_class(status: int, name: str) -> None:
     raised = error(Problem("code", "", status))
     assert type(raised).__name__ == name
     assert isinstance(raised, HubError)
+
+
+def test_an_unknown_channel_is_told_from_other_things_that_are_not_there() -> None:
+    channel, presence = (error(Problem(code, "", 404)) for code in ("unknown_channel", "not_found"))
+    assert type(channel) is UnknownChannel
+    assert type(presence) is NotFound
+    assert isinstance(channel, NotFound)
 
 
 def test_an_answer_without_a_code_is_named_by_its_status() -> None:

@@ -51,10 +51,16 @@ def test_models_dataclasses_and_common_values_become_json(value: object, sent: s
 
 
 def test_what_is_no_json_is_told_before_it_is_sent() -> None:
-    with pytest.raises(TypeError, match="received a set; expected JSON"):
+    with pytest.raises(TypeError, match="received a set, which JSON does not have"):
         encode({1})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(TypeError, match="received a value of the type bytes, which JSON"):
+        encode({"body": b""})
+    with pytest.raises(ValueError, match="received NaN or Infinity, which JSON does not have"):
         encode(float("nan"))
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(ValueError, match="Circular"):
+        encode(circle)
 
 
 def test_an_event_has_the_server_s_time_and_plain_json_without_a_model() -> None:

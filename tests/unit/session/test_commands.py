@@ -95,8 +95,9 @@ def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
     [
         ({"presence": "yes"}, "Input should be true, false or 'count', received a string"),
         ({"presence": 1}, "Input should be true, false or 'count', received a number"),
+        ({"sinse": "-5"}, "Extra inputs are not permitted; did you mean since?"),
         (
-            {"sinse": "-5"},
+            {"colour": 1},
             "Extra inputs are not permitted; expected one of "
             "channel, member, more, presence, ref, since, type, where",
         ),

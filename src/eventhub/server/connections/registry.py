@@ -180,7 +180,8 @@ class ConnectionRegistry:
         if before.known and (before.kind, before.name) != (principal.kind, principal.name):
             raise Forbidden(
                 f"this connection is that of {before.kind} {before.name!r}; "
-                "another principal needs another connection"
+                "another principal needs another connection, with Authorization: Bearer …, the "
+                'subprotocol eventhub.bearer.… or {"type":"auth","token":"…"} as its first message'
             )
         if identity in self._identities:
             if identity.slot is None:

@@ -28,6 +28,12 @@ def failure(
     return ended.value.exit_code, capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_command_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="--exec is empty; expected a shell command"):
+        EventCommand(text, stops=False)
+
+
 def test_the_event_is_json_on_the_standard_input(tmp_path: Path) -> None:
     task = EventCommand(
         f"set -e\ncat > {tmp_path}/first\ncp {tmp_path}/first {tmp_path}/second", stops=True
