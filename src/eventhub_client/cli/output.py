@@ -1,4 +1,4 @@
-"""The option `-o` of commands that print for people or for programs."""
+"""What commands print: the option `-o`, and texts of others that are shown in a terminal."""
 
 from typing import Any
 
@@ -15,3 +15,17 @@ def output_option(*allowed: str) -> Any:
         return given
 
     return typer.Option("--output", "-o", help=words, callback=check)
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_LINE_CONTROLS = {code: shown for code, shown in _CONTROLS.items() if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """A name that another client chose, on one line: its control characters would be obeyed."""
+    return text.translate(_CONTROLS)
+
+
+def visible_lines(text: str) -> str:
+    """As visible, but with its lines and tabs."""
+    return text.translate(_LINE_CONTROLS)

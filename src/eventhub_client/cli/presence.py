@@ -1,14 +1,22 @@
 """`eventhub presence`: who is in a channel."""
 
 import json
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from eventhub_client.cli.exits import command
-from eventhub_client.cli.output import output_option
-from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
+from eventhub_client.cli.output import output_option, visible
+from eventhub_client.cli.target import (
+    ApiKeyOption,
+    ContextName,
+    Server,
+    Target,
+    TokenOption,
+    target_of,
+)
 
 
 @command
@@ -22,11 +30,22 @@ def presence(
     api_key: ApiKeyOption = None,
 ) -> None:
     """List the members of a channel, on all nodes."""
-    target = target_of(server, context, token, api_key)
-    answer = target.request("GET", f"/v1/channels/{quote(channel, safe='')}/presence")
+    answer = _all_pages(target_of(server, context, token, api_key), channel)
     if output == "json":
         typer.echo(json.dumps(answer))
         return
     for member in answer["members"]:
         data = f"  {json.dumps(member['data'], ensure_ascii=False)}" if "data" in member else ""
-        typer.echo(f"{member['id']}{data}")
+        typer.echo(visible(f"{member['id']}{data}"))
+
+
+def _all_pages(target: Target, channel: str) -> dict[str, Any]:
+    path = f"/v1/channels/{quote(channel, safe='')}/presence"
+    query: dict[str, Any] = {}
+    members: list[Mapping[str, Any]] = []
+    while True:
+        page = target.request("GET", path, query=query)
+        members += page["members"]
+        if page.get("next") is None:
+            return {**page, "members": members}
+        query["after"] = page["next"]

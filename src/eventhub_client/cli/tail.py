@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from eventhub_client.cli.execute import EndingCursor, EventCommand
 from eventhub_client.cli.exits import command
 from eventhub_client.cli.items import Line, line_of
+from eventhub_client.cli.output import visible_lines
 from eventhub_client.cli.readers import ends_with_its_reader
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.items import Gap, Item
@@ -78,7 +80,10 @@ def _printer(line: Line) -> Callable[[Item[Any]], None]:
     console = _Console(soft_wrap=True, highlight=False, markup=False)
 
     def show(item: Item[Any]) -> None:
-        console.print(line(item))
+        text = line(item)
+        if console.is_terminal and not text.plain.isprintable():
+            text = Text(visible_lines(text.plain))
+        console.print(text)
         sys.stdout.flush()
 
     return show

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eventhub_client.cli.exits import command
+from eventhub_client.cli.output import visible
 from eventhub_client.cli.target import (
     ApiKeyOption,
     ContextName,
@@ -21,10 +22,15 @@ from eventhub_client.cli.target import (
     TokenOption,
     target_of,
 )
-from eventhub_client.errors import HubError
-from eventhub_client.wire import TRANSIENT
+from eventhub_client.errors import HubError, Problem
+from eventhub_client.wire import TRANSIENT, answer_of
 
-ROWS = 10
+ROWS, MOST_ROWS = 10, 20
+OTHER_LINES = 9
+"""Lines of a screen that are no rows of a list."""
+SHORTEST_NAME = 8
+BESIDE_CHANNEL, BESIDE_READER = 57, 67
+"""Characters of the other columns."""
 _SAMPLE = re.compile(r"^(eventhub_\w+?)(?:_total)?(?:\{(.*)\})? ([0-9.e+-]+)$", re.MULTILINE)
 RATES = {
     "published/s": "eventhub_events_published",
@@ -40,6 +46,7 @@ READINGS = {
     "buffered bytes": "eventhub_buffered_bytes",
 }
 Sums = dict[str, float]
+Channels = Mapping[str, Mapping[str, Any]]
 
 
 @command
@@ -57,105 +64,140 @@ def top(
 
     The slowest readers need an operator's API key.
     """
-    target = target_of(server, context, token, api_key)
-    look = _Look(target, match)
     console = Console()
-    before, at = look.metrics(), time.monotonic()
-    heads = look.channels()
+    look = _Look(target_of(server, context, token, api_key), match, console)
+    look.begin()
     if once:
         time.sleep(interval)
-        console.print(look.screen(before, heads, time.monotonic() - at))
+        console.print(look.screen())
         return
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+        live.update(Text(f"{look.url}: the first rates come in {interval:g} s"), refresh=True)
         while True:
             time.sleep(interval)
-            now = time.monotonic()
-            screen = look.screen(before, heads, now - at)
-            before, heads, at = look.last_metrics, look.last_channels, now
-            live.update(screen, refresh=True)
+            live.update(look.screen(), refresh=True)
 
 
 class _Look:
     """Reads the server, and draws."""
 
-    def __init__(self, target: Target, match: str) -> None:
+    def __init__(self, target: Target, match: str, console: Console) -> None:
         self._target = target
         self._match = match
-        self.last_metrics: Sums = {}
-        self.last_channels: dict[str, Mapping[str, Any]] = {}
+        self._console = console
+        self._at = 0.0
+        self._sums: Sums = {}
+        self._channels: Channels = {}
+        self._without_metrics = ""
 
-    def metrics(self) -> Sums:
+    @property
+    def url(self) -> str:
+        return self._target.url
+
+    def begin(self) -> None:
+        """The numbers that the first rates count from. Raises HubError."""
+        self._channels = self._read_channels()
+        self._sums, self._at = self._read_metrics(), time.monotonic()
+
+    def screen(self) -> Group:
+        """One look, with rates since the last one that was answered."""
+        before, channels, at = self._sums, self._channels, self._at
+        title = Text(f"{self.url}  {time.strftime('%H:%M:%S')}", style="bold")
+        try:
+            self.begin()
+        except HubError as error:
+            return Group(title, Text(str(error), style="bold red"))
+        seconds = self._at - at
+        return Group(
+            title,
+            *self._rates(before, seconds),
+            Text(""),
+            self._busiest(channels, seconds),
+            Text(""),
+            self._slowest(),
+        )
+
+    @property
+    def _rows(self) -> int:
+        """The rows of each list: what fits the terminal."""
+        if not self._console.is_terminal:
+            return ROWS
+        return max(1, min(MOST_ROWS, (self._console.height - OTHER_LINES) // 2))
+
+    def _name(self, text: str, others: int) -> Text:
+        """A name beside columns that are so wide."""
+        name = Text(visible(text))
+        name.truncate(max(SHORTEST_NAME, self._console.width - others), overflow="ellipsis")
+        return name
+
+    def _read_metrics(self) -> Sums:
         """The node's metrics, summed over their labels. Empty if it does not show them here."""
         try:
             url = f"{self._target.address.http}/metrics"
             answer = httpx.get(url, headers=self._target.headers, timeout=5)
         except TRANSIENT:
             return {}
+        if answer.status_code != 200:
+            reply = answer_of(answer)
+            self._without_metrics = Problem.of(reply.fields, reply.status).message
+            return {}
         sums: Sums = {}
-        for name, _, value in _SAMPLE.findall(answer.text if answer.status_code == 200 else ""):
+        for name, _, value in _SAMPLE.findall(answer.text):
             sums[name] = sums.get(name, 0.0) + float(value)
-        self.last_metrics = sums
         return sums
 
-    def channels(self) -> dict[str, Mapping[str, Any]]:
+    def _read_channels(self) -> Channels:
         """The channels by name. Raises HubError."""
         query = {"match": self._match, "limit": 1000}
         page = self._target.request("GET", "/v1/channels", query=query)
-        self.last_channels = {each["name"]: each for each in page["channels"]}
-        return self.last_channels
+        return {each["name"]: each for each in page["channels"]}
 
-    def screen(
-        self, before: Sums, channels: Mapping[str, Mapping[str, Any]], seconds: float
-    ) -> Group:
-        """One look, with rates since the one before."""
-        try:
-            found = self.channels()
-        except HubError as error:
-            return Group(Text(f"{self._target.url}: {error}", style="bold red"))
-        return Group(
-            Text(f"{self._target.url}  {time.strftime('%H:%M:%S')}", style="bold"),
-            _rates(before, self.metrics(), seconds),
-            Text(""),
-            _busiest(channels, found, seconds),
-            Text(""),
-            self._slowest(),
-        )
+    def _rates(self, before: Sums, seconds: float) -> list[Table | Text]:
+        now = self._sums
+        if not now:
+            why = self._without_metrics or "this address has no /metrics"
+            return [Text(f"rates: {why}", style="dim")]
+        rates = (now.get(name, 0) - before.get(name, 0) for name in RATES.values())
+        moved, levels = Table(*RATES, box=None), Table(*READINGS, box=None)
+        moved.add_row(*(f"{max(0.0, each) / seconds:,.0f}" for each in rates))
+        levels.add_row(*(f"{now.get(name, 0):,.0f}" for name in READINGS.values()))
+        return [moved, levels]
+
+    def _busiest(self, before: Channels, seconds: float) -> Table:
+        now = self._channels
+        table = Table("busiest channels", "events/s", "subscribers", "members", "newest", box=None)
+        rates = {name: _moved(before.get(name), each) / seconds for name, each in now.items()}
+        order = sorted(now, key=lambda name: (-rates[name], -now[name]["subscribers"], name))
+        for name in order[: self._rows]:
+            each = now[name]
+            members = "-" if each["members"] is None else str(each["members"])
+            newest = (each["time"] or "-").partition(".")[0]
+            table.add_row(
+                self._name(name, BESIDE_CHANNEL),
+                f"{rates[name]:,.1f}",
+                str(each["subscribers"]),
+                members,
+                newest,
+            )
+        return table
 
     def _slowest(self) -> Table | Text:
+        query = {"limit": self._rows}
         try:
-            answer = self._target.request("GET", "/v1/admin/connections", query={"limit": ROWS})
+            answer = self._target.request("GET", "/v1/admin/connections", query=query)
         except HubError as error:
             return Text(f"slowest readers: {error.message}", style="dim")
         table = Table("slowest readers", "who", "address", "buffered", "channels", box=None)
         for each in answer["connections"]:
             who = each["principal"].get("name") or each["principal"]["kind"]
-            row = (each["session"], who, each["address"], each["buffered"], each["subscriptions"])
-            table.add_row(*map(str, row))
+            table.add_row(
+                each["session"],
+                self._name(who, BESIDE_READER),
+                each["address"],
+                str(each["buffered"]),
+                str(each["subscriptions"]),
+            )
         return table
-
-
-def _rates(before: Sums, now: Sums, seconds: float) -> Table | Text:
-    if not now:
-        return Text("rates: this address has no /metrics", style="dim")
-    table = Table(*RATES, *READINGS, box=None)
-    rates = (max(0.0, now.get(name, 0) - before.get(name, 0)) / seconds for name in RATES.values())
-    readings = (now.get(name, 0) for name in READINGS.values())
-    table.add_row(*(f"{each:,.0f}" for each in (*rates, *readings)))
-    return table
-
-
-def _busiest(
-    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]], seconds: float
-) -> Table:
-    table = Table("busiest channels", "events/s", "subscribers", "members", "newest", box=None)
-    rates = {name: _moved(before.get(name), each) / seconds for name, each in now.items()}
-    order = sorted(now, key=lambda name: (-rates[name], -now[name]["subscribers"], name))
-    for name in order[:ROWS]:
-        each = now[name]
-        members = "-" if each["members"] is None else str(each["members"])
-        row = (name, f"{rates[name]:,.1f}", str(each["subscribers"]), members, each["time"] or "-")
-        table.add_row(*row)
-    return table
 
 
 def _moved(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> int:
