@@ -30,7 +30,7 @@ PATTERN_RULES = [
     ),
     Rule(
         "3: but not where it begins in the past",
-        ApartSubscribers, "about_to_deliver", " or channel in subscriber.todo", "", 6,
+        ApartSubscribers, "about_to_deliver", " or channel in subscriber.todo", "", 8,
     ),
     Rule(
         "3: a part of a full writer lags",
@@ -46,7 +46,7 @@ PATTERN_RULES = [
     ),
     Rule(
         "3: and goes on when it has drained",
-        ApartSubscribers, "drained", "self._feeds[channel].drained(part)", "pass", 21,
+        ApartSubscribers, "drained", "self._feeds[channel].drained(part)", "pass", 60,
     ),
     Rule(
         "4: a part that has caught up leaves",
@@ -66,7 +66,7 @@ PATTERN_RULES = [
     ),
     Rule(
         "and until their feeds have opened",
-        PatternAudience, "attach", "self._waiting.opening.add(feed)", "pass", 26,
+        PatternAudience, "attach", "self._waiting.opening.add(feed)", "pass", 73,
     ),
     Rule(
         "and begins when the last one has",
@@ -78,15 +78,15 @@ PATTERN_RULES = [
     ),
     Rule(
         "room: a feed waits for its audiences",
-        Feed, "_has_room", "self.audiences.fell_behind(self)", "pass", 2,
+        Feed, "_has_room", "self.audiences.fell_behind(self)", "pass", 9,
     ),
     Rule(
         "room: and goes on when they have some",
-        PatternAudience, "flushed", "self._go_on(feed)", "pass", 2,
+        PatternAudience, "flushed", "self._go_on(feed)", "pass", 13,
     ),
     Rule(
         "room: publishers go on when an audience is gone",
-        PatternAudience, "_go_on", "self._owner.progressed(feed)", "pass", 2,
+        PatternAudience, "_go_on", "self._owner.progressed(feed)", "pass", 9,
     ),
     Rule(
         "births: a feed begins before the first event",
@@ -129,7 +129,7 @@ PATTERN_RULES = [
     ),
     Rule(
         "silent channels: one that has delivered something is kept",
-        Patterns, "_list", "same and covered.is_silent(feed.channel)", "feed in absent", 85,
+        Patterns, "_list", "same and covered.is_silent(feed.channel)", "feed in absent", 195,
     ),
     Rule(
         "silent channels: a channel goes on where it was let go",
