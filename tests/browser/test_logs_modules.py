@@ -9,7 +9,7 @@ LOGS = """
     const { Lines } = await load("logs/lines");
     const { Tail } = await load("logs/tail");
     const { LevelCounts } = await load("logs/level-counts");
-    const { whereOf, equals, faultIn } = await load("logs/where");
+    const { whereOf, equals, differs, faultIn } = await load("logs/where");
     const { viewFrom, queryOf } = await load("logs/view");
     const { rowsOf, detailsOf, lineOf, summaryOf } = await load("logs/line");
     const { resolvePatterns, shortName } = await load("common/patterns");
@@ -46,6 +46,7 @@ def test_a_value_becomes_an_expression_and_a_fault_has_the_persons_columns(run: 
         return [
             equals(["fields", "user-id", "n"], 5),
             equals(["logger"], 'a"b'),
+            differs(["fields", "user-id"], 5),
             faultIn("where is no filter: column 12: expected a value", "data.x == , 1"),
             faultIn("where is no filter: column 7: expected a name, found ')'", " data. "),
         ];
@@ -53,6 +54,8 @@ def test_a_value_becomes_an_expression_and_a_fault_has_the_persons_columns(run: 
     assert run(LOGS + script) == [
         'data.fields["user-id"].n == 5',
         'data.logger == "a\\"b"',
+        '!(has(data.fields) && data.fields != null && "user-id" in data.fields'
+        ' && data.fields["user-id"] == 5)',
         "column 11: expected a value",
         "column 6: expected a name, and it ends here: after a dot, as in data.level",
     ]

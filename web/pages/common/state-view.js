@@ -1,5 +1,7 @@
 // Shows what stands in place of a page's content.
 
+import { copyText } from "./clipboard.js";
+
 /**
  * `root`: an element with the class "state" and role="status". `state`: its kind, title and text,
  * and optionally `example` (shown as code) and actions ({ label, href } or { label, onClick }).
@@ -15,7 +17,7 @@ export function showState(root, state) {
   root.dataset.written = written;
   root.dataset.kind = kind;
   root.replaceChildren(element("h2", title), element("p", text ?? ""));
-  if (example) root.append(element("pre", example));
+  if (example) root.append(element("pre", example), copyButton(example));
   if (actions.length) root.append(actionsOf(actions));
 }
 
@@ -29,6 +31,15 @@ function actionsOf(actions) {
     row.append(action);
   }
   return row;
+}
+
+function copyButton(text) {
+  const button = element("button", "Copy");
+  Object.assign(button, { type: "button", className: "small" });
+  button.addEventListener("click", async () => {
+    button.textContent = (await copyText(text)) ? "Copied" : "The browser does not allow it";
+  });
+  return button;
 }
 
 function element(name, text) {

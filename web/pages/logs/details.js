@@ -3,7 +3,7 @@
 import { copyText } from "../common/clipboard.js";
 import { byId, clone } from "../common/dom.js";
 import { detailsOf } from "./line.js";
-import { equals } from "./where.js";
+import { differs, equals } from "./where.js";
 
 export class Details {
   #panel = byId("details");
@@ -54,18 +54,26 @@ export class Details {
     const shown = typeof value === "string" ? value : JSON.stringify(value, null, 1);
     row.querySelector("dt").textContent = label;
     row.querySelector("dd span").textContent = shown;
-    const button = row.querySelector("button");
-    const filter = this.#filterFor(label, value, path);
-    button.hidden = !filter;
-    button.setAttribute("aria-label", `Only this ${label}`);
-    button.addEventListener("click", filter);
+    const { only, without } = this.#filtersFor(label, value, path);
+    offer(row.querySelector(".only"), `Only this ${label}`, only);
+    offer(row.querySelector(".without"), `Not this ${label}`, without);
     return row;
   }
 
-  #filterFor(label, value, path) {
-    if (label === "channel") return () => this.#on.only(value);
+  /** What shows only the lines with this value, and what shows all others. */
+  #filtersFor(label, value, path) {
+    if (label === "channel") return { only: () => this.#on.only(value) };
     const simple = value === null || typeof value !== "object";
-    const short = simple && String(value).length <= 200;
-    return path && short ? () => this.#on.filter(equals(path, value)) : null;
+    if (!path || !simple || String(value).length > 200) return {};
+    return {
+      only: () => this.#on.filter(equals(path, value)),
+      without: () => this.#on.filter(differs(path, value)),
+    };
   }
+}
+
+function offer(button, name, action) {
+  button.hidden = !action;
+  button.setAttribute("aria-label", name);
+  if (action) button.addEventListener("click", action);
 }

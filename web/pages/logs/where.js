@@ -34,10 +34,28 @@ export function faultIn(message, expression) {
 
 /** An expression that holds for events that have this value in `data`, at `path`. */
 export function equals(path, value) {
-  const names = path.map((name) => (/^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${text(name)}]`));
   const literal = typeof value === "string" ? text(value) : JSON.stringify(value);
-  return `data${names.join("")} == ${literal}`;
+  return `${named(path)} == ${literal}`;
 }
+
+/** An expression that holds for all other events, also for those that have nothing there. */
+export function differs(path, value) {
+  const parts = path.flatMap((_, at) => {
+    const part = path.slice(0, at + 1);
+    return at < path.length - 1 ? [present(part), `${named(part)} != null`] : [present(part)];
+  });
+  return `!(${[...parts, equals(path, value)].join(" && ")})`;
+}
+
+function present(path) {
+  const name = path.at(-1);
+  if (PLAIN.test(name)) return `has(${named(path)})`;
+  return `${text(name)} in ${named(path.slice(0, -1))}`;
+}
+
+const PLAIN = /^[A-Za-z_]\w*$/;
+const named = (path) =>
+  `data${path.map((name) => (PLAIN.test(name) ? `.${name}` : `[${text(name)}]`)).join("")}`;
 
 // The server's lowerAscii() leaves all other letters as they are.
 function contains(part) {

@@ -18,6 +18,7 @@ export class Chart {
   #range = { from: 0, to: 1000 };
   #limit = null;
   #leftOut = [];
+  #pointed = false; // the pointer is in this chart, or in another of the page
   #on;
 
   /** `on`: select(from, to), pan(share), zoom(factor, centre), key(event). */
@@ -33,6 +34,10 @@ export class Chart {
 
   get element() {
     return this.#root;
+  }
+
+  get #line() {
+    return this.#root.querySelector(".read-out");
   }
 
   get #area() {
@@ -142,18 +147,18 @@ export class Chart {
     this.#on.select(from, to);
   }
 
-  /** What the sensors had where the pointer is. */
+  /** What the sensors had where the pointer is; without one, the lowest and highest in sight. */
   #readOut(plot) {
     const { idx, left } = plot.cursor;
-    const line = this.#root.querySelector(".read-out");
-    if (idx === null || idx === undefined || left < 0) return (line.textContent = "");
+    this.#pointed = idx !== null && idx !== undefined && left >= 0;
+    if (!this.#pointed) return this.#describe();
     const time = this.#data[0]?.[idx] * 1000;
     const shown = this.#sensors.filter(({ hidden }) => !hidden);
     const parts = shown.map(({ label, series }) => {
       const index = series.firstAfter(time) - 1;
       return index < 0 ? null : `${label} ${numberText(series.values[index])}`;
     });
-    line.textContent = [clock(time), ...parts.filter(Boolean).slice(0, 12)].join(" · ");
+    this.#line.textContent = [clock(time), ...parts.filter(Boolean).slice(0, 12)].join(" · ");
   }
 
   // Two fingers to the side move through time. With Ctrl, which is also a pinch, they zoom.
@@ -173,6 +178,7 @@ export class Chart {
       const found = series.extremes(from, to);
       return found ? `${label} from ${found.map(numberText).join(" to ")}` : `${label} nothing`;
     });
+    if (!this.#pointed) this.#line.textContent = parts.join(" · ");
     const times = `${clock(from)} to ${clock(to)}`;
     const unit = unitName(this.unit) || "no unit";
     this.#area.ariaLabel = `Chart in ${unit}, ${times}: ${parts.join(", ")}`;
