@@ -86,6 +86,7 @@ def suggestions(page: Page) -> None:
 LOADING, EMPTY, REFUSED = (f"#state[data-kind={kind}]" for kind in ("loading", "empty", "refused"))
 SHOP = "/logs/logs.shop.>?since=1h"
 HALL = "/iot/iot.hall.>?since=1h&limits=Cel:18:24"
+LOADED = "body:has(.tile) #counts:not(:has-text('loading'))"
 KEY = f"/operate#token={OPERATOR}"
 SCENES = {
     "landing": Scene("/", "#channels > li"),
@@ -107,7 +108,7 @@ SCENES = {
     "logs-offline": Scene(SHOP, ".line:visible", offline),
     "logs-refused": Scene(f"{SHOP}&where=data.", REFUSED),
     "logs-error": Scene(f"{SHOP}#token=wrong", "#token"),
-    "readings": Scene(HALL, ".tile"),
+    "readings": Scene(HALL, LOADED),
     "readings-big": Scene(f"{HALL}&big", ".tile"),
     "readings-empty": Scene("/iot/iot.none", EMPTY),
     "readings-loading": Scene(HALL, LOADING, silent=True),

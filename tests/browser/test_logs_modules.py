@@ -57,7 +57,7 @@ def test_a_value_becomes_an_expression_and_a_fault_has_the_persons_columns(run: 
         '!(has(data.fields) && data.fields != null && "user-id" in data.fields'
         ' && data.fields["user-id"] == 5)',
         "column 11: expected a value",
-        "column 6: expected a name, and it ends here: after a dot, as in data.level",
+        "column 6: it ends here; expected a name after the dot, as in data.level",
     ]
 
 

@@ -1,5 +1,6 @@
 // What a page shows in place of its content: loading, empty, offline, refused.
 
+import { TOKEN_ERRORS } from "../../client/errors.js";
 import { byId } from "./dom.js";
 import { addressOf } from "./place.js";
 
@@ -21,7 +22,10 @@ export function pageState({ live, patterns, fault, count }, words) {
   if (error?.passing) return waiting(error);
   if (error) return refused(error.message, error.code, words);
   if (count > 0) return null;
-  if (connection.state === "stopped") return refused(connection.reason, connection.code, words);
+  if (connection.state === "stopped") {
+    const { code, reason } = connection; // what is wrong with a token stands in the form for it
+    return refused(TOKEN_ERRORS.has(code) ? "" : reason, code, words);
+  }
   if (["offline", "waiting"].includes(connection.state)) return offline(words);
   if (live.state === "loading") return { kind: "loading", title: `Loading ${words.things}` };
   return empty(patterns, words);

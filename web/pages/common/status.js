@@ -1,11 +1,15 @@
 // The state of the connection and of the channel: a dot, a line with a countdown, a retry button.
 
+import { TOKEN_ERRORS } from "../../client/errors.js";
+
 const TEXT = {
   connecting: () => "connecting…",
   open: () => "connected",
   offline: () => "offline",
   waiting: ({ seconds }) => `reconnecting in ${Math.max(1, Math.ceil(seconds))} s…`,
-  stopped: ({ reason }) => `stopped: ${reason}`,
+  // The form for a token says the rest.
+  stopped: ({ reason, code }) =>
+    `stopped: ${TOKEN_ERRORS.has(code) ? code.replaceAll("_", " ") : reason}`,
   refused: ({ code, passing }) =>
     `${passing ? "trying again" : "refused"}: ${code.replaceAll("_", " ")}`,
 };

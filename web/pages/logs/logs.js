@@ -226,6 +226,7 @@ byId("open").addEventListener("submit", (event) => {
 });
 list.wrap = view.wrap;
 list.layout();
+byId("title").textContent = named || "logs.>";
 performance.mark("interactive");
 await begin().catch((error) => {
   fault = `The channel types cannot be read: ${error.message}.`;

@@ -26,9 +26,9 @@ export function faultIn(message, expression) {
   const end = expression.trim().length + 1;
   return message.replace("where is no filter: ", "").replace(/column (\d+): (.*)/, (_, at, words) => {
     const column = Math.max(1, at - 1);
-    const fault = column === end ? words.replace("found ')'", "and it ends here") : words;
-    const dotted = /^expected a name/.test(fault) && ": after a dot, as in data.level";
-    return `column ${column}: ${fault}${dotted || ""}`;
+    const ended = column === end ? words.replace(/(.*), found '\)'/, "it ends here; $1") : words;
+    const fault = ended.replace("expected a name", "$& after the dot, as in data.level");
+    return `column ${column}: ${fault}`;
   });
 }
 

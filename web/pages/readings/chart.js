@@ -102,7 +102,7 @@ export class Chart {
     const values = (_, splits, __, ___, step) => splits.map((time) => timeLabel(time, step));
     const numbers = (_, splits) => splits.map((each) => (each === null ? "" : numberText(each)));
     return {
-      padding: [10, 12, 0, 0],
+      padding: [10, 28, 0, 0], // half of a time stands beyond the end
       legend: { show: false },
       cursor: { sync: { key: "readings" }, drag: { x: true, y: false, setScale: false } },
       scales: {

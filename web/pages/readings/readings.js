@@ -49,11 +49,12 @@ function follow(types) {
   const begin = () => {
     const now = Date.now();
     const from = timeline.at(now).from;
-    const seconds = Math.ceil((now - from) / 1000) + 60;
+    const span = now - from;
+    const seconds = Math.ceil(span / 1000) + 60;
     loaded.splice(0, Infinity, { from, to: Infinity });
     const onReplayed = () => {
       // Without a network in the meantime, the age began later than it was asked for.
-      loaded[0].from = Date.now() - seconds * 1000;
+      loaded[0].from = Date.now() - span;
       drawSoon();
     };
     live.follow(patterns, { ...handlers, since: `${seconds}s`, onReplayed });
@@ -213,6 +214,7 @@ byId("open").addEventListener("submit", (event) => {
   location.assign(addressOf(`iot/${encodeURIComponent(byId("open-channel").value.trim())}`));
 });
 if (query.has("big")) setBig(true);
+byId("title").textContent = named || "iot.>";
 performance.mark("interactive");
 await begin().catch((error) => {
   fault = `The channel types cannot be read: ${error.message}.`;
