@@ -30,6 +30,8 @@ SLEEPERS = {
     "tests/unit/brokers/redis/test_publisher_faults.py": "a time-out, in the virtual time of its"
     " helper",
     "tests/unit/hub/test_hub_fanout.py": "a task that counts turns of the loop, and is cancelled",
+    "tests/unit/server/publish/test_content_coding.py": "a task that counts turns of the loop,"
+    " and ends",
     "tests/unit/server/security/test_jwks.py": "a server that sends single bytes",
 }
 """Files that sleep in real time, or in a loop of their own, and what they do so for."""

@@ -135,7 +135,7 @@ def test_members_are_bounded(coding: str, pack: Pack) -> None:
 
 
 def test_zstd_with_a_larger_window_than_the_standard_allows_is_refused() -> None:
-    wide = {zstd.CompressionParameter.window_log: 24}
+    wide = {int(zstd.CompressionParameter.window_log): 24}
     packer = zstd.ZstdCompressor(options=wide)
     with pytest.raises(InvalidRequest, match="no valid zstd"):
         unpack("zstd", packer.compress(EVENTS) + packer.flush())
