@@ -109,8 +109,8 @@ def bench(
     for name, value in asdict(load).items():
         console.print(f"{name:>12}  {value}", highlight=False, markup=False)
     run = _Run(target, load)
-    lost, share = asyncio.run(run.whole(console))
-    result = _result(run.count, lost, share, load)
+    lost = asyncio.run(run.whole(console))
+    result = run.result(lost)
     console.print(_table(result))
     if csv_file is not None:
         _append(csv_file, {**asdict(load), **result})
@@ -129,16 +129,17 @@ class _Run:
         self._ready = 0
         self._opening = asyncio.Semaphore(CONNECTING)
         self._failed: HubError | None = None
+        self._began = self._cpu_before = self.seconds = self.cpu_seconds = 0.0
 
-    async def whole(self, console: Console) -> tuple[int, float]:
-        """Returns deliveries that are missing, and the share of a core that this process used."""
+    async def whole(self, console: Console) -> int:
+        """Returns how many deliveries are missing."""
         load, count = self._load, self.count
         readers = [asyncio.create_task(self._read()) for _ in range(load.subscribers)]
         try:
             while self._ready < load.subscribers:
                 self._check()
                 await asyncio.sleep(0.02)
-            wall, cpu = time.monotonic(), time.process_time()
+            self._began, self._cpu_before = time.monotonic(), time.process_time()
             async with Hub(
                 self._target.url, token=self._target.token, key=self._target.api_key
             ) as hub:
@@ -147,20 +148,39 @@ class _Run:
                 with Live(console=console, transient=True, auto_refresh=False) as live:
                     while not publishing.done():
                         await asyncio.wait([publishing], timeout=0.5)
-                        live.update(_table(_result(count, 0, 0.0, load)), refresh=True)
+                        self._look_at_the_clock()
+                        live.update(_table(self.result(lost=0)), refresh=True)
                 await publishing
-            share = (time.process_time() - cpu) / (time.monotonic() - wall)
             expected = count.published * load.subscribers
             for _ in range(int(SETTLE_SECONDS * 20)):
                 if count.received >= expected:
                     break
                 self._check()
                 await asyncio.sleep(0.05)
-            return expected - count.received, share
+            return expected - count.received
         finally:
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
+
+    def result(self, lost: int) -> dict[str, float]:
+        """The row of what was counted. Rates are those of the time that was published for."""
+        count, seconds = self.count, self.seconds or 1.0
+        return {
+            "published": count.published,
+            "refused": count.refused,
+            "received": count.received,
+            "lost": lost,
+            "repeated": count.repeated,
+            "gaps": count.gaps,
+            "deliveries_per_second": round(count.received / seconds, 1),
+            **{f"p{each:g}_ms": round(count.percentile(each), 3) for each in PERCENTILES},
+            "own_core": round(self.cpu_seconds / seconds, 2),
+        }
+
+    def _look_at_the_clock(self) -> None:
+        self.seconds = time.monotonic() - self._began
+        self.cpu_seconds = time.process_time() - self._cpu_before
 
     def _check(self) -> None:
         if self._failed is not None:
@@ -221,20 +241,6 @@ class _Run:
                 count.gaps += 1
             elif message["type"] == "error":
                 self._failed = error(Problem.of(message))
-
-
-def _result(count: Count, lost: int, share: float, load: Load) -> dict[str, float]:
-    return {
-        "published": count.published,
-        "refused": count.refused,
-        "received": count.received,
-        "lost": lost,
-        "repeated": count.repeated,
-        "gaps": count.gaps,
-        "deliveries_per_second": round(count.received / load.seconds, 1),
-        **{f"p{each:g}_ms": round(count.percentile(each), 3) for each in PERCENTILES},
-        "own_core": round(share, 2),
-    }
 
 
 def _table(result: dict[str, float]) -> Table:
