@@ -46,10 +46,11 @@ def _network(visit: Visit) -> str:
         httpx.get(f"{url}/healthz", timeout=SECONDS)
         return f"{url} answers in {(time.monotonic() - begin) * 1000:.0f} ms"
     except TRANSIENT as failure:
-        raise Sick(f"{url}: {type(failure).__name__}: {failure}", _network_advice(url)) from None
+        said = f"{url}: {type(failure).__name__}: {failure}"
+        raise Sick(said, _network_advice(url, said)) from None
 
 
-def _network_advice(url: str) -> str:
+def _network_advice(url: str, said: str) -> str:
     host, port = httpx.URL(url).host, httpx.URL(url).port
     port = port or (443 if url.startswith("https") else 80)
     try:
@@ -63,6 +64,11 @@ def _network_advice(url: str) -> str:
             f"nothing accepts connections at {host}:{port}; is the server started, does it listen "
             "on this address (`host`), and does a firewall allow it?"
         )
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return (
+            "the certificate is for another name, or of an authority that is not trusted here; "
+            "SSL_CERT_FILE=authority.pem trusts one"
+        )
     return "the port is open, but it does not speak HTTP like this; http or https?"
 
 
@@ -73,7 +79,8 @@ def _ready(visit: Visit) -> str:
     advice = "see its log, and docs/runbooks"
     if answer.status_code == 404:
         advice = "this does not look like EventHub; check the address and the proxy's paths"
-    raise Sick(f"/readyz answers {answer.status_code}: {answer.text[:200]}", advice)
+    said = " ".join(answer.text.split())[:200]  # a proxy's page has lines
+    raise Sick(f"/readyz answers {answer.status_code}: {said}", advice)
 
 
 def _clock(visit: Visit) -> str:
