@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -49,6 +49,8 @@ class Mark:
     known: int = 0
     first: str = ""
     """A hash of the first `known` bytes: an inode is used again when its file is gone."""
+    passed: Sequence[int] = ()
+    """Inodes of files that were read before, and were last written to at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,9 @@ class LogFile:
     def _open(self) -> bool:
         stored = self._stored()
         old = None if stored is None else self._find(stored)
+        self._mark = stored or self._mark
         if stored is not None and old is not None:
-            self._file, self._mark = old.open("rb"), stored
+            self._file = old.open("rb")
             if _hash(self._file.read(stored.known)) == stored.first or not stored.known:
                 return True
             self.close()
@@ -150,7 +153,7 @@ class LogFile:
         newer = [
             (path == self._path, stat.st_mtime_ns, path)
             for stat, path in self._candidates()
-            if not _is(stat, mark) and (path == self._path or stat.st_mtime_ns >= mark.written)
+            if not _is(stat, mark) and (path == self._path or _is_after(stat, mark))
         ]
         return min(newer)[2] if newer else None
 
@@ -158,8 +161,11 @@ class LogFile:
         self.close()
         self._file = path.open("rb")
         self._looks_left = self._looks
-        found = os.fstat(self._file.fileno())
-        self._keep(Mark(found.st_dev, found.st_ino, found.st_mtime_ns, 0, generation))
+        before, found = self._mark, os.fstat(self._file.fileno())
+        same = found.st_mtime_ns == before.written
+        passed = (*before.passed, before.inode) if same else ()
+        mark = Mark(found.st_dev, found.st_ino, found.st_mtime_ns, 0, generation, passed=passed)
+        self._keep(mark)
 
     def _move_on(self) -> bool:
         """At the end: to the beginning of the next file. Whether there is more to read."""
@@ -229,6 +235,13 @@ def _hash(data: bytes) -> str:
 
 def _is(stat: os.stat_result, mark: Mark) -> bool:
     return (stat.st_dev, stat.st_ino) == (mark.device, mark.inode)
+
+
+def _is_after(stat: os.stat_result, mark: Mark) -> bool:
+    """Of two files that were last written to at the same time, neither is read twice."""
+    if stat.st_mtime_ns == mark.written:
+        return stat.st_ino not in mark.passed
+    return stat.st_mtime_ns > mark.written
 
 
 def _whole_lines(data: bytes, *, cut: bool) -> bytes:
