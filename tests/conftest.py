@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from tests import SETTINGS
+from tests.harness import forked
 from tests.harness.eventhub import EventHubServer
 from tests.harness.processes import pytest_addoption, pytest_runtestloop  # noqa: F401  # `-n`
 
@@ -61,12 +62,23 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What has been imported by now stays: no collection of garbage looks through it again. What is
     garbage by now stays, too: it is little, and to find it takes half a second.
     """
     gc.freeze()
     gc.enable()
+    options = session.config.option
+    if (
+        options.processes > 1
+        and not options.collectonly
+        and any(map(_starts_servers, session.items))
+    ):
+        forked.prepare()  # once for all processes
+
+
+def _starts_servers(item: pytest.Item) -> bool:
+    return not {"hub", "start", "server"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def pytest_report_header() -> list[str]:
