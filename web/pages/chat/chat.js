@@ -272,6 +272,7 @@ function onVisibilityChange() {
 }
 
 byId("room").textContent = room;
+byId("status").querySelector(".status-text").textContent = "not connected yet"; // without a name
 byId("me").addEventListener("click", rename);
 document.addEventListener("visibilitychange", onVisibilityChange);
 setInterval(() => showMissed(absence.awake(Date.now())), AWAKE_INTERVAL);
