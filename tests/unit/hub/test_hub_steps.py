@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
-from eventhub.errors import UnknownChannel
-from eventhub.events.event import Earliest, Latest
+from eventhub.errors import InvalidSince, UnknownChannel
+from eventhub.events.event import Earliest, Latest, State
 from eventhub.hub import subscription_log
 from eventhub.hub.cluster import PRESENCE_SECONDS
 from eventhub.hub.hub import Hub
@@ -119,3 +119,24 @@ def test_nothing_is_stored_at_once_with_a_broker_that_waits() -> None:
     node.broker.publish_now = None  # type: ignore[assignment, method-assign]  # as brokers that wait have it
     hub = Hub(node.hub.types, node.broker, node.metrics)
     assert not hub.publishes_now
+
+
+def test_a_broker_that_calls_back_publishes_unless_publishers_wait_or_the_hub_closes() -> None:
+    node = Node()
+    node.broker.publish_later = lambda events, done: True  # type: ignore[assignment]
+    hub = Hub(node.hub.types, node.broker, node.metrics)
+    assert hub.publishes_later
+    hub.backpressure.fell_behind("drop.b")
+    assert not hub.publishes_later
+    hub.backpressure.caught_up("drop.b")
+    hub.closing = True
+    assert not hub.publishes_later
+
+
+def test_a_state_that_channels_of_a_type_do_not_have_is_refused_and_leaves_no_feed() -> None:
+    async def scenario(node: Node) -> None:
+        with pytest.raises(InvalidSince, match="has no key"):
+            node.subscribe("drop.a", State())
+        assert node.hub.feeds.get("drop.a") is None
+
+    run(scenario)
