@@ -154,7 +154,7 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "a model that is none": (
         "memory",
         {"config": {"channels": {"chat": {"payload": "chatt"}}}},
-        "payload is chatt; expected one of chat",
+        "payload is chatt; expected one of alertmanager, chat",
     ),
     "no room for the history": (
         "memory",

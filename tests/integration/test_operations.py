@@ -34,7 +34,13 @@ def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:
     document = http.get(f"{hub.url}/openapi.json").json()
     assert set(document["paths"]["/v1/channels/{channel}"]) == {"delete", "get", "post", "put"}
     body = document["paths"]["/v1/channels/{channel}"]["post"]["requestBody"]["content"]
-    assert set(body) == {"application/json", "application/x-ndjson"}
+    assert set(body) == {
+        "application/json",
+        "application/x-ndjson",
+        "application/cloudevents+json",
+        "application/cloudevents-batch+json",
+        "application/senml+json",
+    }
     assert http.get(f"{hub.url}/docs").status_code == 200
 
 

@@ -129,7 +129,7 @@
 
 {{/* a payload file must be in schemas or in a Secret; a model (with a colon) is in an image of your own */}}
 {{- define "eventhub.refusePayloads" -}}
-{{- $builtIn := list "chat" "json" "log" "reading" -}}
+{{- $builtIn := list "alertmanager" "chat" "json" "log" "reading" "senml" -}}
 {{- range $type, $channel := default dict .Values.config.channels -}}
 {{- $payload := default "json" (default dict $channel).payload -}}
 {{- if hasSuffix ".json" $payload -}}

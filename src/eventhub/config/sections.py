@@ -87,7 +87,8 @@ class ChannelSettings(Section):
 
     payload: str = Field(
         default="json",
-        description="chat, log, reading, json (any JSON), a JSON Schema file, or "
+        description="chat, log, reading, alertmanager, senml, json (any JSON), a JSON Schema "
+        "file, or "
         "package.module:Model",
     )
     history: HistorySettings = HistorySettings()

@@ -1,27 +1,11 @@
 """The built-in payload models. Unknown fields are rejected, and nothing is coerced."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+from pydantic import Field, FiniteFloat, JsonValue
 
-from eventhub.common.timestamps import TIMESTAMP_LENGTH, check_timestamp
-
-Text64 = Annotated[str, Field(min_length=1, max_length=64)]
-Timestamp = Annotated[
-    str,
-    Field(max_length=TIMESTAMP_LENGTH, json_schema_extra={"format": "date-time"}),
-    AfterValidator(check_timestamp),
-]
-
-
-class Payload(BaseModel):
-    """The base of the built-in payloads.
-
-    `conflation_key` names a field, for `slow: latest` of channel types without a `key`.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    conflation_key: ClassVar[str | None] = None
+from eventhub.events.foreign_payloads import AlertmanagerNotification, SenmlRecord
+from eventhub.events.payload_base import Payload, Text64, Timestamp
 
 
 class ChatMessage(Payload):
@@ -63,4 +47,10 @@ class Reading(Payload):
     )
 
 
-BUILT_IN: dict[str, type[Payload]] = {"chat": ChatMessage, "log": LogRecord, "reading": Reading}
+BUILT_IN: dict[str, type[Payload]] = {
+    "chat": ChatMessage,
+    "log": LogRecord,
+    "reading": Reading,
+    "alertmanager": AlertmanagerNotification,
+    "senml": SenmlRecord,
+}

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from eventhub.events.builtin_payloads import BUILT_IN, ChatMessage, LogRecord, Payload, Reading
+from eventhub.events.builtin_payloads import BUILT_IN, ChatMessage, LogRecord, Reading
+from eventhub.events.foreign_payloads import AlertmanagerNotification, SenmlRecord
+from eventhub.events.payload_base import Payload
 
 CHAT = {"sender": "ana", "text": "oi"}
 LOG = {"level": "info", "message": "started"}
@@ -21,7 +23,13 @@ def faults(model: type[Payload], fields: Any) -> set[tuple[Any, ...]]:
 
 
 def test_the_built_in_payloads_have_their_names() -> None:
-    assert {"chat": ChatMessage, "log": LogRecord, "reading": Reading} == BUILT_IN
+    assert {
+        "chat": ChatMessage,
+        "log": LogRecord,
+        "reading": Reading,
+        "alertmanager": AlertmanagerNotification,
+        "senml": SenmlRecord,
+    } == BUILT_IN
 
 
 @pytest.mark.parametrize(
@@ -161,10 +169,13 @@ def test_a_payload_is_an_object(model: type[Payload]) -> None:
         assert faults(model, value) == {()}
 
 
-def test_only_readings_have_series_by_sensor() -> None:
+def test_payloads_with_series_name_their_field() -> None:
     assert {name: model.conflation_key for name, model in BUILT_IN.items()} == {
         "chat": None,
         "log": None,
         "reading": "sensor",
+        "alertmanager": "groupKey",
+        "senml": "n",
     }
-    assert "sensor" in Reading.model_fields
+    for model in BUILT_IN.values():
+        assert model.conflation_key is None or model.conflation_key in model.model_fields

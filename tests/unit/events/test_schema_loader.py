@@ -100,7 +100,7 @@ def test_an_import_path_that_cannot_be_used_is_a_configuration_error(payload: st
 def test_an_unknown_payload_is_a_configuration_error_that_names_what_there_is(payload: str) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"did you mean \w+\?|expected one of chat, log, reading, json, "
+        match=r"did you mean \w+\?|expected one of chat, log, reading, alertmanager, senml, json, "
         r"a \.json file, or package\.module:Model",
     ):
         load_schema(payload, HERE)

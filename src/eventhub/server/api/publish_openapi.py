@@ -20,6 +20,7 @@ from eventhub.server.publish.channel_items import ChannelItem
 from eventhub.server.publish.channels_endpoint import PATH
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.handling import PARAMETER, Handling
+from eventhub.server.publish.senml_batch import MEDIA_TYPE as SENML_TYPE
 from eventhub.server.publish.signal_endpoint import SIGNAL
 
 HEADERS = {
@@ -137,6 +138,7 @@ def _request_body() -> dict[str, Any]:
         "application/x-ndjson": {"schema": lines},
         MEDIA_TYPE.decode(): {"schema": CLOUDEVENT},
         BATCH_TYPE.decode(): {"schema": {"type": "array", "items": CLOUDEVENT}},
+        SENML_TYPE.decode(): {"schema": {"type": "array", "items": {"type": "object"}}},
     }
     return {"required": True, "content": content}
 

@@ -13,6 +13,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from eventhub.common.faults import internal
+from eventhub.delivery.cloudevents import BATCH_TYPE
 from eventhub.errors import EventHubError, InvalidJson, UnsupportedMediaType
 from eventhub.events.event import NewEvent, Receipt
 from eventhub.observability.tracing import trace_id_of
@@ -25,7 +26,6 @@ from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.publish.batch import WHITE_SPACE, BatchDecoder
 from eventhub.server.publish.body import read_body
 from eventhub.server.publish.cloudevent_batch import CloudEventBatchDecoder
-from eventhub.server.publish.cloudevents import Mode
 from eventhub.server.publish.content_coding import unpacked
 from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
@@ -37,6 +37,8 @@ from eventhub.server.publish.response import (
     results_response_in_turns,
     send_response,
 )
+from eventhub.server.publish.senml_batch import MEDIA_TYPE as SENML_TYPE
+from eventhub.server.publish.senml_batch import SenmlBatchDecoder
 from eventhub.server.publish.signal_endpoint import SignalEndpoint
 from eventhub.server.publish.waiting_publish import stopped_meanwhile
 from eventhub.server.security.authentication import address_of
@@ -50,6 +52,11 @@ EVENTS_PER_GROUP = 500
 """Events of an array that are stored in one turn of the loop. Storing this many takes half a
 millisecond.
 """
+PACKS: dict[bytes, type[BatchDecoder]] = {
+    BATCH_TYPE: CloudEventBatchDecoder,
+    SENML_TYPE: SenmlBatchDecoder,
+}
+"""Media types whose bodies are arrays of a form of their own."""
 BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 """Either says that a body follows (RFC 9112, 6)."""
 
@@ -146,7 +153,7 @@ class PublishEndpoint:
         if request.is_traced:
             note(scope, trace_id=request.trace_id)
         try:
-            is_batch = request.mode is Mode.BATCH or (
+            is_batch = request.media_type in PACKS or (
                 body.lstrip(WHITE_SPACE)[:1] == b"[" and not request.is_cloudevent
             )
             publish = self._publish_batch if is_batch else self._publish_event
@@ -197,7 +204,7 @@ class PublishEndpoint:
         if request.reference is not None:
             raise request.reference_of_many()
         rejected = partial(self._manager.hub.rejected, request.channel)
-        kind = BatchDecoder if request.mode is None else CloudEventBatchDecoder
+        kind = PACKS.get(request.media_type, BatchDecoder)
         decoded = await kind(request, self._manager.fair_queue, rejected).decode(body)
         request.pay(len(decoded))
         valid = [event for event in decoded if isinstance(event, NewEvent)]

@@ -19,7 +19,12 @@ from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, WHITE_SPACE
-from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES, PublishEndpoint
+from eventhub.server.publish.endpoint import (
+    EVENTS_PER_GROUP,
+    PACKS,
+    SMALL_EVENT_BYTES,
+    PublishEndpoint,
+)
 from eventhub.server.publish.headers import checked_idempotency_key
 from eventhub.server.publish.lane_trace import LaneTrace
 from eventhub.server.publish.request import PREFIX, PublishRequest
@@ -247,5 +252,5 @@ def _is_usual(request: PublishRequest) -> bool:
         and not request.is_lenient
         and request.reference is None
         and not request.is_cloudevent
-        and request.media_type != b"multipart/form-data"
+        and request.media_type not in (b"multipart/form-data", *PACKS)
     )

@@ -63,6 +63,7 @@ class PublishRequest:
         "media_type",
         "method",
         "mode",
+        "now",
         "principal",
         "reference",
         "sent_attributes",
@@ -78,6 +79,7 @@ class PublishRequest:
         self.channel: str = scope["path"][len(PREFIX) :]
         self.method: str = scope.get("method", "POST")
         self.address = address_of(scope)
+        self.now = manager.hub.now
         self.headers = headers
         self.principal = principal
         self.channel_type: ChannelType = manager.hub.types.resolve(self.channel)
@@ -103,7 +105,7 @@ class PublishRequest:
             self.channel,
             self.channel_type,
             self.limits,
-            manager.hub.now,
+            self.now,
             self.key,
             "line" if self.is_ndjson else "item",
         )

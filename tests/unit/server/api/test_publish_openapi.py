@@ -8,7 +8,13 @@ def test_post_and_put_are_documented_alike() -> None:
     post, put = path["post"], path["put"]
     assert (post.pop("operationId"), put.pop("operationId")) == ("post_events", "put_events")
     assert post == put
-    assert set(post["requestBody"]["content"]) == {"application/json", "application/x-ndjson"}
+    assert set(post["requestBody"]["content"]) == {
+        "application/json",
+        "application/x-ndjson",
+        "application/cloudevents+json",
+        "application/cloudevents-batch+json",
+        "application/senml+json",
+    }
     assert {"200", "201", "207", "422", "503", "default"} <= post["responses"].keys()
 
 
