@@ -59,7 +59,7 @@ def test_lines_are_items_too_and_blank_ones_have_no_result() -> None:
         ({"channel": "a b", "data": 1}, "invalid_channel", "a b"),
         ({"channel": "iot.t1"}, "invalid_request", "/data"),
         ({"data": 1}, "invalid_request", "/channel"),
-        ({**READING, "kye": "k"}, "invalid_request", "channel, data, deleted, if_match, key"),
+        ({**READING, "kye": "k"}, "invalid_request", "did you mean key?"),
         ({**READING, "key": ""}, "invalid_request", "/key"),
         ({**READING, "attributes": {"by": "rui"}}, "invalid_request", "/attributes"),
         ({**READING, "attributes": {"time": "noon"}}, "invalid_request", "RFC 3339"),
