@@ -73,6 +73,7 @@ def test_an_operation_says_what_goes_in_and_what_comes_out(opened: Page) -> None
         "application/x-ndjson",
         "application/cloudevents+json",
         "application/cloudevents-batch+json",
+        "application/senml+json",
     ]
     answers = {row[0]: row for row in cells(publish.get_by_role("table", name="Answers"))}
     assert list(answers) == ["200", "201", "202", "207", "422", "503", "any other"]
