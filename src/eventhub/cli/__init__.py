@@ -14,7 +14,7 @@ from eventhub_client.cli.lazy import lazy_group
 SERVER = {
     "serve": "eventhub.cli.serve:serve",
     "check": "eventhub.cli.check:check",
-    "schema": "eventhub.cli.schema:schema",
+    "schema": "eventhub.cli.schema:app",
     "key": "eventhub.cli.new_key:app",
     "token": "eventhub.cli.new_token:app",
 }

@@ -17,7 +17,7 @@ for a Service named `eventhub` (`EVENTHUB_SERVICE_HOST`, `EVENTHUB_PORT=tcp://â€
 them.
 
 `eventhub check` tells whether a configuration can be used. It opens no database and connects to no
-broker. `eventhub schema` prints the JSON Schema of the file, for editors:
+broker. `eventhub schema settings` prints the JSON Schema of the file, for editors:
 
 ```yaml
 # yaml-language-server: $schema=eventhub.schema.json
