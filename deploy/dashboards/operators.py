@@ -370,6 +370,15 @@ SELECTIONS: list[Panel] = [
         ("sum by (type) (rate(eventhub_filter_failures_total{@types}[@]))", "{{type}}"),
     ),
     graph(
+        "Schema versions",
+        "short",
+        "The lowest and the highest version of each channel type's schema among the nodes. They "
+        "differ while a new version is rolled out. If they still differ after it, a node has an "
+        "old file.",
+        ("min by (type) (eventhub_schema_version{@nodes})", "{{type}}, lowest"),
+        ("max by (type) (eventhub_schema_version{@nodes})", "{{type}}, highest"),
+    ),
+    graph(
         "States begun",
         "cps",
         "Readers that began with the newest event of each key, or with what has changed.",

@@ -27,6 +27,8 @@ class Event(Generic[T]):
     """The id of the event that it edits or reacts to."""
     relation: str | None = None
     """`edit` or `reaction`, if it refers to another event."""
+    schema: int | None = None
+    """The version of the channel type's schema with which it was accepted, if it has versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def event_of(message: Mapping[str, Any], model: Model) -> Event[Any]:
         message.get("key"),
         message.get("refers"),
         message.get("relation"),
+        message.get("schema"),
     )
 
 

@@ -62,7 +62,8 @@ OPERATIONS = [
     "GET /v1/channels/{channel}", "GET /v1/channels/{channel}/count",
     "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
     "GET /v1/channels/{channel}/sse", "GET /v1/events", "GET /v1/ndjson", "GET /v1/presence",
-    "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws",
+    "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/types/{name}/versions",
+    "GET /v1/types/{name}/versions/{version}", "GET /v1/ws",
     "POST /v1/admin/blocks", "POST /v1/admin/disconnect", "POST /v1/channels/{channel}",
     "POST /v1/events", "PUT /v1/admin/log", "PUT /v1/channels/{channel}",
 ]  # fmt: skip

@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from eventhub.brokers.base import Broker
+from eventhub.brokers.factory import SCHEMAS_RETENTION
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.events.channel_types import Retention, StateRetention
+from eventhub.events.channel_types import SCHEMAS_TYPE, Retention, StateRetention
 from eventhub.events.event import Event
 from eventhub.events.signal import Signal
 from tests.harness import nats_servers, redis_servers
@@ -27,6 +28,7 @@ from tests.harness.eventually import async_eventually
 PATIENCE = 30
 """Seconds: of tests, and of brokers where nothing is said about theirs."""
 RETENTION = {
+    SCHEMAS_TYPE: SCHEMAS_RETENTION,
     "few": Retention(3, None),
     "none": Retention(0, None),
     "one": Retention(1, 60_000),

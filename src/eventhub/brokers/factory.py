@@ -12,11 +12,19 @@ from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
-from eventhub.events.channel_types import JOURNAL_TYPE, ChannelTypes, Retention
+from eventhub.events.channel_types import (
+    JOURNAL_TYPE,
+    SCHEMAS_TYPE,
+    ChannelTypes,
+    Retention,
+    StateRetention,
+)
 
-JOURNALS = f"{JOURNAL_TYPE}."
 JOURNAL_RETENTION = Retention(100_000, 3_600_000)
 """Of the journals that cursors of patterns need: an hour."""
+SCHEMAS_RETENTION = Retention(1_000, None, StateRetention(latest=True))
+"""Of the versions of a type's schema: all of them, up to the keys of a state."""
+OWN_RETENTION = {JOURNAL_TYPE: JOURNAL_RETENTION, SCHEMAS_TYPE: SCHEMAS_RETENTION}
 Synchronous = Literal["FULL", "NORMAL"]
 SYNCHRONOUS: dict[str, Synchronous] = {"full": "FULL", "normal": "NORMAL"}
 
@@ -28,9 +36,8 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
     """
 
     def retention(channel: str) -> Retention:
-        if channel.startswith(JOURNALS):
-            return JOURNAL_RETENTION
-        return types.resolve(channel).retention
+        own = OWN_RETENTION.get(channel.partition(".")[0])
+        return own or types.resolve(channel).retention
 
     url, limits = settings.broker, settings.limits
     match url.partition(":")[0]:

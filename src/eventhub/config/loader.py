@@ -26,8 +26,9 @@ from eventhub.events.channel_types import (
     SignalRules,
     StateRetention,
 )
+from eventhub.events.compatibility.versions import TypeVersion
 from eventhub.events.keys import KeySource, key_fault
-from eventhub.events.schema_loader import load_schema
+from eventhub.events.schema_loader import has_own_schema, load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """The variable that names the file."""
@@ -117,7 +118,21 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         declared.sender,
         SignalRules(frozenset(declared.signals.publish), signal_schema),
         key,
+        _version(name, declared),
     )
+
+
+def _version(name: str, declared: ChannelSettings) -> TypeVersion | None:
+    """None for a schema that is not the deployment's own. Raises ConfigurationError."""
+    if has_own_schema(declared.payload):
+        return TypeVersion(declared.compatibility, declared.version)
+    for setting in ("version", "compatibility"):
+        if setting in declared.model_fields_set:
+            raise ConfigurationError(
+                f"channels.{name}.{setting} is set, and payload is {declared.payload}; expected a "
+                "payload with a schema of its own, a .json file or package.module:Model"
+            )
+    return None
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from eventhub.auth.grants import Action
 from eventhub.config.fields import Milliseconds, check_key, split_commas
 from eventhub.events.channel_types import PublisherKind, SenderRule, SlowReaderPolicy
+from eventhub.events.compatibility.changes import Compatibility
 
 
 class Section(BaseModel):
@@ -118,6 +119,17 @@ class ChannelSettings(Section):
         gt=0,
         description="Events per second that one principal may publish. By default, "
         "limits.publish_rate",
+    )
+    version: int | None = Field(
+        default=None,
+        ge=1,
+        description="Version of the schema, for a payload with a schema of its own. By default, a "
+        "schema that is not known yet is one more than the newest version",
+    )
+    compatibility: Compatibility = Field(
+        default=Compatibility.NONE,
+        description="What a new schema must keep: backward, forward, full, each also with "
+        "-transitive (for every older version), or none",
     )
     sender: SenderRule = Field(
         default=SenderRule.ANY,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from eventhub.events.event import EXTENSIONS, RESERVED, Event, Gap, Position, format_time
+from eventhub.events.event import EXTENSIONS, RESERVED, SCHEMA, Event, Gap, Position, format_time
 from eventhub.events.signal import Signal
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
@@ -22,7 +22,7 @@ SIGNAL = b'{"type":"signal"'
 """The output of `signal_json` begins so, and no other message does."""
 
 _SHOWN_APART = frozenset((*RESERVED, EXTENSIONS))
-
+_TEXTS = tuple(name for name in RESERVED if name != SCHEMA)
 _medium_head = struct.Struct(">BBH").pack  # half the time of building it from bytes and integers
 
 
@@ -58,17 +58,27 @@ def signal_json(signal: Signal) -> bytes:
 
 def _attributes(attributes: Mapping[str, str]) -> bytes:
     """The fields of an event that are stored as attributes, each if there is anything to say."""
+    if len(attributes) == 1 and (version := attributes.get(SCHEMA)) is not None:
+        return _version(version)
     fields = b"".join(
         b',"%b":%b' % (name.encode(), orjson.dumps(value))
-        for name in RESERVED
+        for name in _TEXTS
         if (value := attributes.get(name)) is not None
     )
     if EXTENSIONS in attributes:  # the JSON of an object
         fields += b',"extensions":' + attributes[EXTENSIONS].encode()
+    if (version := attributes.get(SCHEMA)) is not None:
+        fields += _version(version)
     if not fields:
         return b',"attributes":' + orjson.dumps(attributes)
     others = {name: value for name, value in attributes.items() if name not in _SHOWN_APART}
     return fields + b',"attributes":' + orjson.dumps(others) if others else fields
+
+
+@lru_cache(maxsize=256)
+def _version(number: str) -> bytes:
+    """The version of a schema. Anything else was stored by something else."""
+    return b',"schema":%b' % number.encode() if number.isdecimal() else b""
 
 
 def event_id(line: bytes) -> str:

@@ -20,13 +20,14 @@ from eventhub.errors import (
     PayloadTooLarge,
     UnknownChannel,
 )
+from eventhub.events.compatibility.versions import TypeVersion
 from eventhub.events.event import Event, Since, State
 from eventhub.events.keys import KeySource, key_of, with_key
 from eventhub.events.schema import Schema
 from eventhub.events.validation_errors import MISFIT
 
-JOURNAL_TYPE = "_cursors"
-"""Type of the server's own channels, for cursors of patterns. No configuration can declare it."""
+JOURNAL_TYPE, SCHEMAS_TYPE = "_cursors", "_schemas"
+"""Types of the server's own channels: cursors, versions of schemas. Nobody can declare them."""
 NAME_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 
@@ -105,6 +106,7 @@ class ChannelType:
     signals: SignalRules = SignalRules()
     key: KeySource | None = None
     """Where events have their key. None: the type has no keys, and channels have no state."""
+    version: TypeVersion | None = None  # a built-in payload and any JSON have none
 
     def check_since(self, since: Since) -> None:
         """Raises InvalidSince for a state that channels of this type do not have."""

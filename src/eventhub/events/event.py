@@ -17,7 +17,11 @@ REFERS, RELATION = "refers", "relation"
 """Stored attributes: the event that this one is about, and how (references.py). Publishers do not
 set them among `attributes`; events show them as `refers` and `relation`.
 """
-RESERVED = (KEY, DELETED, BY, REFERS, RELATION)
+SCHEMA = "schema"
+"""The stored attribute that says with which version of the type's schema the event was accepted. No
+publisher can set it; events show it as `schema`, a number.
+"""
+RESERVED = (KEY, DELETED, BY, REFERS, RELATION, SCHEMA)
 """Stored attributes that events show as fields of their own, in this order."""
 EXTENSIONS = "extensions"
 """The stored attribute with the JSON of a CloudEvent's extensions (cloudevents.py). Events show the

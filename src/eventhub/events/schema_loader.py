@@ -37,6 +37,11 @@ def load_schema(payload: str, directory: Path) -> Schema:
     raise ConfigurationError(f"payload is {payload!r}; {_hint(payload)}")
 
 
+def has_own_schema(payload: str) -> bool:
+    """Whether a payload is a file or a model of the deployment."""
+    return payload != "json" and payload not in BUILT_IN
+
+
 @cache
 def _built_in(name: str) -> ModelSchema:
     """All channel types of a built-in model share its schema, which has no state."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from eventhub.events.event import EXTENSIONS, RESERVED, Event
+from eventhub.events.event import EXTENSIONS, RESERVED, SCHEMA, Event
 
 NAMES = frozenset({"attributes", "channel", "data", "id", "time", EXTENSIONS, *RESERVED})
 _APART = frozenset((EXTENSIONS, *RESERVED))
@@ -44,7 +44,8 @@ class EventFields(dict[str, Any]):
                 stored = event.attributes or {}
                 return orjson.loads(stored.get(EXTENSIONS, "{}"))
         assert name in RESERVED
-        return (event.attributes or {}).get(name)
+        value = (event.attributes or {}).get(name)
+        return int(value) if name == SCHEMA and value is not None else value
 
 
 class RecentFields:

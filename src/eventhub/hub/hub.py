@@ -34,6 +34,7 @@ from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher, Told
 from eventhub.hub.readings import readings
 from eventhub.hub.references import ReferringPublisher
+from eventhub.hub.schema_versions import SchemaVersions
 from eventhub.hub.selection_pages import SelectionPages
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics, Reading
@@ -68,6 +69,7 @@ class Hub:
         self.filter = self.filters.get
         self.patterns = Patterns(types, broker, self.feeds, metrics, self._tasks)
         self.pages = SelectionPages(types, broker)
+        self.schemas = SchemaVersions(types, broker, self.now)
         self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults, machine)
         self.started = asyncio.Event()
         self.draining = False
@@ -288,6 +290,8 @@ class Hub:
             reasons["server"] = "about to stop"
         if reason := self._broker.unready():
             reasons["broker"] = reason
+        if reason := self.schemas.unready():
+            reasons["schemas"] = reason
         return reasons
 
     def readings(self) -> AsyncIterator[Reading]:

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventhub.brokers.factory import open_broker
 from eventhub.brokers.memory import MemoryBroker
@@ -57,6 +57,8 @@ class Application:
         types = channel_types(settings, directory)
         metrics = Metrics(channel_type.name for channel_type in types)
         self._telemetry = open_telemetry(settings, metrics)
+        self.refusal: ConfigurationError | None = None
+        """Why the schemas of this node cannot be used: they break those at the broker."""
         broker = open_broker(settings, types, directory)
         self.hub = Hub(types, broker, metrics, self._telemetry)
         self.hub.patterns.most_channels = settings.limits.pattern_channels
@@ -67,6 +69,7 @@ class Application:
         )
         self.manager = ConnectionManager(settings, self.hub, authentication)
         metrics.read(self.hub.readings)
+        metrics.read(self.hub.schemas.readings)
         metrics.read(self.hub.patterns.readings)
         metrics.read(self.hub.patterns.cursors.readings)
         metrics.read(self.manager.readings)
@@ -87,6 +90,8 @@ class Application:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            send = partial(self._send_lifespan, send)
         await self._router(scope, receive, send)
 
     @cached_property
@@ -119,15 +124,38 @@ class Application:
                 ),
             ]
             await self.hub.started.wait()
-            yield
-            if not self.hub.draining:  # another server does not drain
-                self.manager.drain.begin()
-                await self.manager.drain.run()
-                self.manager.drain.close()
+            refused: ConfigurationError | None = None
+            try:
+                if not await self.hub.schemas.settle_soon():
+                    work.append(tasks.create_task(self._settle_schemas(work[0])))
+            except ConfigurationError as error:
+                self.refusal = refused = error
+            else:
+                yield
+                if not self.hub.draining:  # another server does not drain
+                    self.manager.drain.begin()
+                    await self.manager.drain.run()
+                    self.manager.drain.close()
             for task in work:
                 task.cancel()
         if self._telemetry:
             await self._telemetry.stop()
+        if refused is not None:
+            raise refused
+
+    async def _send_lifespan(self, send: Send, message: Message) -> None:
+        """A refused schema needs no traceback."""
+        if message["type"] == "lifespan.startup.failed" and self.refusal is not None:
+            message = {"type": message["type"], "message": str(self.refusal)}
+        await send(message)
+
+    async def _settle_schemas(self, hub: asyncio.Task[None]) -> None:
+        """Wait for a broker that was away at the start. The hub ends if a schema is refused."""
+        try:
+            await self.hub.schemas.settle_later()
+        except ConfigurationError as error:
+            self.refusal = error
+            hub.cancel()
 
     def _tasks(self) -> dict[str, Task]:
         """Return the tasks that run beside the hub, by their names in metrics and logs."""

@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 
 from eventhub.config.settings import Settings
+from eventhub.errors import ConfigurationError
 from eventhub.server.app import Application
 from eventhub.server.http.protocol import protocol_for
 from eventhub.server.process.listeners import announce, listen
@@ -20,6 +21,8 @@ from eventhub.server.process.tls import Certificates, open_certificates
 from eventhub.server.security.connection_limits import raise_descriptors
 from eventhub.server.startup_checks import check_exposure, check_workers
 from eventhub.server.websocket.protocol import WebSocketProtocol
+
+log = structlog.get_logger("eventhub.server")
 
 
 def serve(settings: Settings, directory: Path) -> None:
@@ -56,7 +59,11 @@ def _work(
     if certificates is not None:
         # The files may have changed since the supervisor started.
         certificates.look()
-    _run(Application(settings, directory, slot, certificates), certificates, slot.sockets, slot)
+    try:
+        _run(Application(settings, directory, slot, certificates), certificates, slot.sockets, slot)
+    except ConfigurationError as error:
+        log.critical("refused", reason=str(error))
+        sys.exit(2)
 
 
 def _run(
@@ -69,7 +76,13 @@ def _run(
     # nohup ignores SIGHUP, and then so does the server.
     if slot is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)
-    server.run(list(sockets))
+    try:
+        server.run(list(sockets))
+    except SystemExit:
+        if app.refusal is None:
+            raise
+    if app.refusal is not None:
+        raise app.refusal
     if server.failed or server.hurried:
         sys.exit(1)
 

@@ -5,6 +5,7 @@ import orjson
 from eventhub.auth.grants import Action
 from eventhub.errors import EventHubError, InvalidFrame
 from eventhub.events.channel_types import ChannelType, PublisherKind
+from eventhub.events.compatibility.versions import stamped
 from eventhub.events.deletions import deletion
 from eventhub.events.event import NewEvent, with_author
 from eventhub.events.references import Reference, Relation, reference, with_reference
@@ -80,7 +81,8 @@ def _new_event(
         data = channel_type.canonical(orjson.dumps(command.data))
         if channel_type.checks_sender:
             channel_type.check_sender(data, author)
-        event = NewEvent(channel, data, now, channel_type.keyed(data, attributes), key)
+        stored = channel_type.keyed(data, stamped(channel_type.version, attributes))
+        event = NewEvent(channel, data, now, stored, key)
     if command.if_match is None:
         return event
     channel_type.check_has_key("if_match")

@@ -407,8 +407,8 @@ def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
         (
             "channels: {a: {zzz: 1}}",
             "channels.a.zzz: unknown key; "
-            "expected one of anonymous, history, key, payload, presence, publish, rate, "
-            "sender, signals, slow",
+            "expected one of anonymous, compatibility, history, key, payload, presence, publish, "
+            "rate, sender, signals, slow, version",
         ),
         (
             "zzz: 1",

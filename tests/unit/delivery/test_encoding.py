@@ -348,3 +348,9 @@ def test_a_message_with_line_breaks_stays_one_block() -> None:
     )
     assert [kind for kind, _, _ in source.dispatched] == ["error"]
     assert source.last_event_id == ""
+
+
+def test_the_version_of_a_schema_is_a_number_among_the_fields() -> None:
+    event = Event("iot.a", "k3x9", 2, 1, 0, b"1", {"by": "ana", "schema": "12", "type": "x"})
+    shown = orjson.loads(event_json(event))
+    assert (shown["schema"], shown["by"], shown["attributes"]) == (12, "ana", {"type": "x"})

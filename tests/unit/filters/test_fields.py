@@ -49,3 +49,10 @@ def test_an_event_that_is_looked_at_again_counts_once(monkeypatch: pytest.Monkey
         assert recent.of(first) is found
     recent.of(event()._replace(data=b"0123456789"))
     assert recent.of(first) is found
+
+
+def test_the_version_of_a_schema_is_a_number() -> None:
+    given = event({"n": 1}, schema="12")
+    found = RecentFields().of(given)
+    assert (found["schema"], found["attributes"]) == (12, {})
+    assert RecentFields().of(given._replace(attributes=None))["schema"] is None

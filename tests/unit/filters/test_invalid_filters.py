@@ -11,7 +11,8 @@ from eventhub.filters.registry import Filters
 from tests.unit.filters.filtering import event, filter_, matches
 
 KNOWN = (
-    "known are attributes, by, channel, data, deleted, extensions, id, key, refers, relation, time"
+    "known are attributes, by, channel, data, deleted, extensions, id, key, refers, relation, "
+    "schema, time"
 )
 INVALID = [
     ("", 1, "expected a value, found the end"),

@@ -21,6 +21,7 @@ MEMBER: dict[str, Any] = {
     "properties": {"id": TEXT, "data": {"type": "object"}},
 }
 MEMBERS: dict[str, Any] = {"type": "array", "items": MEMBER}
+VERSION: dict[str, Any] = {"type": "integer", "minimum": 1}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
 ATTRIBUTES: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
@@ -121,7 +122,9 @@ def _messages(types: Iterable[ChannelType]) -> tuple[dict[str, Any], dict[str, A
         data = {"$ref": _add(schemas, f"{name}.stored", schema.stored)}
         fields = {"channel": channel, "id": POSITION, "time": TIME, "data": data}
         messages[f"event-{name}"] = _message(
-            "event", fields, {"by": TEXT, **REFERENCE, "attributes": ATTRIBUTES}
+            "event",
+            fields,
+            {"by": TEXT, **REFERENCE, "schema": VERSION, "attributes": ATTRIBUTES},
         )
         if channel_type.signals.publish:
             _add_signals(messages, schemas, channel_type, publish)

@@ -44,6 +44,7 @@ def add_read_routes(api: FastAPI, manager: ConnectionManager) -> None:
     _add_history(api, manager)
     _add_count(api, manager)
     _add_types(api, manager)
+    _add_versions(api, manager)
 
 
 def _add_channels(api: FastAPI, manager: ConnectionManager) -> None:
@@ -153,6 +154,35 @@ def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
         return {**_describe(channel_type), "schemas": schemas}
 
 
+def _add_versions(api: FastAPI, manager: ConnectionManager) -> None:
+    hub = manager.hub
+
+    @api.get(
+        "/v1/types/{name}/versions",
+        summary="The versions of a channel type's schema that were accepted",
+        tags=["read"],
+    )
+    async def versions(request: Request, name: TypeName) -> dict[str, Any]:
+        check_parameters(request)
+        kept = await hub.schemas.kept(hub.types.named(name))
+        return {"name": name, "versions": [each.version for each in kept]}
+
+    @api.get(
+        "/v1/types/{name}/versions/{version}",
+        summary="A version of a channel type's schema",
+        tags=["read"],
+    )
+    async def version(
+        request: Request,
+        name: TypeName,
+        version: Annotated[int, Path(ge=1, description="The version, such as 2")],
+    ) -> dict[str, Any]:
+        check_parameters(request)
+        found = await hub.schemas.version(hub.types.named(name), version)
+        schemas = {"accepted": found.schemas.accepted, "stored": found.schemas.stored}
+        return {"name": name, "version": found.version, "schemas": schemas}
+
+
 def _encode_page(channel: str, found: FilteredPage, since: str) -> bytes:
     page = found.page
     gap = gap_fields(Gap.of(parse_since(since), page)) if page.lost else None
@@ -189,7 +219,7 @@ def _cloudevents_page(
 
 
 def _describe(channel_type: ChannelType) -> dict[str, Any]:
-    retention = channel_type.retention
+    retention, version = channel_type.retention, channel_type.version
     age = None if retention.age is None else retention.age / 1000
     return {
         "name": channel_type.name,
@@ -205,4 +235,6 @@ def _describe(channel_type: ChannelType) -> dict[str, Any]:
         "sender": channel_type.sender,
         "key": None if channel_type.key is None else channel_type.key.text,
         "signals": sorted(channel_type.signals.publish),
+        "version": None if version is None else version.number,
+        "compatibility": None if version is None else version.compatibility,
     }

@@ -64,6 +64,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen and log it."""
         await super().startup([])
+        if self.lifespan.should_exit:  # the application did not start
+            return
         # uvicorn itself would wait a minute for a TLS handshake.
         handshake_seconds = self._manager.settings.limits.head_seconds
         for sock in sockets or []:

@@ -11,6 +11,7 @@ from eventhub.auth.principal import Principal
 from eventhub.common.strict_json import dump
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
+from eventhub.events.compatibility.versions import stamped
 from eventhub.events.deletions import deletion
 from eventhub.events.event import NewEvent, with_author
 from eventhub.events.signal import Signal
@@ -97,7 +98,8 @@ class ChannelItemDecoder:
         detailed: bool,
     ) -> NewEvent:
         channel_type = self._manager.hub.types.resolve(item.channel)
-        decoder.attributes = with_author(attributes, self._principal.author)
+        sent = with_author(attributes, self._principal.author)
+        decoder.attributes = stamped(channel_type.version, sent) if item.deleted is None else sent
         decoder.expected = None
         if item.if_match is not None:
             channel_type.check_has_key("if_match")

@@ -12,6 +12,7 @@ from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.cloudevents import of_bytes
+from eventhub.events.compatibility.versions import stamped
 from eventhub.events.event import NewEvent, Receipt, with_author
 from eventhub.events.references import Reference, Relation, reference, with_reference
 from eventhub.hub.hub import Hub
@@ -98,7 +99,8 @@ class PublishRequest:
         self.key = idempotency_key_of(headers)
         self.reference = self._reference(parameters) if parameters else None
         sent = attributes_of(headers) if self.mode is None else self._of_cloudevents(scope)
-        self.sent_attributes = with_author(sent, principal.author)
+        sent = with_author(sent, principal.author)
+        self.sent_attributes = stamped(self.channel_type.version, sent)
         if self.reference is not None:
             self.sent_attributes = with_reference(self.sent_attributes, self.reference)
         self.decoder = EventDecoder(
