@@ -28,7 +28,7 @@ class Event(Generic[T]):
     relation: str | None = None
     """`edit` or `reaction`, if it refers to another event."""
     schema: int | None = None
-    """The version of the channel type's schema with which it was accepted, if it has versions."""
+    """The version of the channel type's schema that `data` fits, if it has versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.harness.eventhub import EventHubServer
 from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
-CONDITIONAL = {"eventhub_memory_limit_bytes"}
+CONDITIONAL = {"eventhub_memory_limit_bytes", "eventhub_events_not_upcast"}
 """Documented, and there only where there is one."""
 
 

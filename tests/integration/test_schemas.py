@@ -15,6 +15,8 @@ channels:
   free: {payload: json}
 """
 CHANNEL = "orders.eu"
+UPCAST = "def note(data):\n    return {**data, 'note': 'older'}\n"
+STEP = "{from: 1, to: 2, with: 'shop_events:note'}"
 
 
 def schema(**properties: Any) -> str:
@@ -50,7 +52,9 @@ def publish_every_way(server: EventHubServer) -> int:
     return 8
 
 
-def test_each_event_says_with_which_version_it_was_accepted(tmp_path: Path) -> None:
+def test_events_have_the_version_of_the_server_and_a_breaking_schema_does_not_start(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "order.json").write_text(FIRST)
     with EventHubServer(tmp_path, CONFIG) as server:
         number = publish_every_way(server)
@@ -58,12 +62,21 @@ def test_each_event_says_with_which_version_it_was_accepted(tmp_path: Path) -> N
         assert [each["schema"] for each in events(server)] == [1] * number
 
         (tmp_path / "order.json").write_text(SECOND)
+        (tmp_path / "shop_events.py").write_text(UPCAST)
+        server.config.write_text(CONFIG.replace("key: /id", f"key: /id, upcast: [{STEP}]"))
         server.restart()
         http.post(f"{server.url}/v1/channels/{CHANNEL}", json={"id": 9, "note": "x"})
         http.delete(f"{server.url}/v1/channels/{CHANNEL}", params={"key": "9"})
         found = events(server, since=-3)
-        assert [each.get("schema") for each in found] == [1, 2, None]
-        assert [each["data"]["id"] for each in events(server, where="schema == 2")[:1]] == [9]
+        assert [each.get("schema") for each in found] == [2, 2, None]
+        assert [each["data"] for each in found] == [
+            {"id": 8, "note": "older"},
+            {"id": 9, "note": "x"},
+            None,
+        ]
+        noted = events(server, where='has(data.note) && data.note == "older"')
+        kept = [each["data"]["id"] for each in noted if "deleted" not in each]
+        assert kept == list(range(1, number + 1))
         free = http.get(f"{server.url}/v1/channels/free.a").json()["events"]
         assert "schema" not in free[0]
 
@@ -71,8 +84,8 @@ def test_each_event_says_with_which_version_it_was_accepted(tmp_path: Path) -> N
         described = http.get(types).json()
         assert (described["version"], described["compatibility"]) == (2, "backward")
         assert http.get(f"{types}/versions").json() == {"name": "orders", "versions": [1, 2]}
-        kept = http.get(f"{types}/versions/1").json()
-        assert kept["schemas"]["stored"] == json.loads(FIRST)
+        first = http.get(f"{types}/versions/1").json()
+        assert first["schemas"]["stored"] == json.loads(FIRST)
         assert http.get(f"{types}/versions/3").status_code == 404
         assert metric(server.url, 'eventhub_schema_version{type="orders"}') == 2
         names = [each["name"] for each in http.get(f"{server.url}/v1/channels").json()["channels"]]
@@ -100,7 +113,10 @@ def test_each_event_says_with_which_version_it_was_accepted(tmp_path: Path) -> N
         assert "Traceback" not in refused.stdout + refused.stderr
 
         (tmp_path / "order.json").write_text(FIRST)  # a rollback
+        server.config.write_text(CONFIG)
         server.start()
+        newer = events(server, since=-2)[0]
+        assert (newer["schema"], newer["data"]) == (2, {"id": 9, "note": "x"})
         assert metric(server.url, 'eventhub_schema_version{type="orders"}') == 1
         assert metric(server.url, 'eventhub_schema_newest_version{type="orders"}') == 2
         server.logs("schema_older")

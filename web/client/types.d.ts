@@ -28,7 +28,7 @@ export interface Event<T = unknown> {
   /** The event that this one edits, deletes or reacts to, by its id. */
   refers?: string;
   relation?: "edit" | "delete" | "reaction";
-  /** The version of the channel type's schema with which it was accepted, if it has versions. */
+  /** The version of the channel type's schema that `data` fits, if it has versions. */
   schema?: number;
   attributes?: Record<string, string>;
   /** The publisher's principal, if it had a credential. */

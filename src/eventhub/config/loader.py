@@ -26,9 +26,9 @@ from eventhub.events.channel_types import (
     SignalRules,
     StateRetention,
 )
-from eventhub.events.compatibility.versions import TypeVersion
+from eventhub.events.compatibility.versions import TypeVersion, Upcast
 from eventhub.events.keys import KeySource, key_fault
-from eventhub.events.schema_loader import has_own_schema, load_schema
+from eventhub.events.schema_loader import has_own_schema, load_function, load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """The variable that names the file."""
@@ -118,21 +118,35 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         declared.sender,
         SignalRules(frozenset(declared.signals.publish), signal_schema),
         key,
-        _version(name, declared),
+        _version(name, declared, directory),
     )
 
 
-def _version(name: str, declared: ChannelSettings) -> TypeVersion | None:
+def _version(name: str, declared: ChannelSettings, directory: Path) -> TypeVersion | None:
     """None for a schema that is not the deployment's own. Raises ConfigurationError."""
     if has_own_schema(declared.payload):
-        return TypeVersion(declared.compatibility, declared.version)
-    for setting in ("version", "compatibility"):
+        upcasts = dict(_upcasts(name, declared, directory))
+        return TypeVersion(declared.compatibility, declared.version, upcasts=upcasts)
+    for setting in ("version", "compatibility", "upcast"):
         if setting in declared.model_fields_set:
             raise ConfigurationError(
                 f"channels.{name}.{setting} is set, and payload is {declared.payload}; expected a "
                 "payload with a schema of its own, a .json file or package.module:Model"
             )
     return None
+
+
+def _upcasts(name: str, declared: ChannelSettings, directory: Path) -> Iterator[tuple[int, Upcast]]:
+    seen: set[int] = set()
+    for number, each in enumerate(declared.upcast):
+        where = f"channels.{name}.upcast.{number}"
+        if each.from_ in seen:
+            raise ConfigurationError(f"{where}.from is {each.from_}, as in another item")
+        seen.add(each.from_)
+        try:
+            yield each.from_, Upcast(each.to, load_function(each.with_, directory))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}.with: {error}") from error
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -111,4 +111,5 @@ def _known_keys(path: list[str]) -> list[str]:
         kinds = (annotation, *get_args(annotation))
         sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
         model = sections[0] if sections and part != "channels" else None
-    return list(model.model_fields) if model else []
+    fields = model.model_fields if model else {}
+    return [field.alias or name for name, field in fields.items()]

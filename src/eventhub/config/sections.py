@@ -83,6 +83,24 @@ class CloudEventsSettings(Section):
     )
 
 
+class UpcastSettings(Section):
+    """A function that makes newer data of events that an older schema accepted."""
+
+    from_: int = Field(alias="from", ge=1, description="Version of the events that it takes")
+    to: int = Field(ge=2, description="Version of what it returns")
+    with_: str = Field(
+        alias="with",
+        pattern=r"^[\w.]+:[\w.]+$",
+        description="A Python function, package.module:function. It takes and returns JSON values",
+    )
+
+    @model_validator(mode="after")
+    def _check_direction(self) -> Self:
+        if self.to <= self.from_:
+            raise ValueError(f"from is {self.from_} and to is {self.to}; expected a larger to")
+        return self
+
+
 class ChannelSettings(Section):
     """A channel type."""
 
@@ -130,6 +148,11 @@ class ChannelSettings(Section):
         default=Compatibility.NONE,
         description="What a new schema must keep: backward, forward, full, each also with "
         "-transitive (for every older version), or none",
+    )
+    upcast: list[UpcastSettings] = Field(
+        default=[],
+        max_length=100,
+        description="How events of older schemas are read: functions from one version to another",
     )
     sender: SenderRule = Field(
         default=SenderRule.ANY,

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from eventhub.config.auth_settings import KeySettings, VerificationKeySettings
-from eventhub.config.sections import ChannelSettings, HistorySettings, Section, SignalSettings
+from eventhub.config.sections import (
+    ChannelSettings,
+    HistorySettings,
+    Section,
+    SignalSettings,
+    UpcastSettings,
+)
 from eventhub.config.settings import PREFIX, Settings
 
 HEAD = """# Settings
@@ -43,6 +49,11 @@ REPEATED = (
         "A channel type",
         "Below `channels.NAME`:",
         (("", ChannelSettings), ("history.", HistorySettings), ("signals.", SignalSettings)),
+    ),
+    (
+        "A function that reads older events",
+        "An item of `channels.NAME.upcast` ([schemas.md](schemas.md#older-events)):",
+        (("", UpcastSettings),),
     ),
     (
         "An API key",
@@ -94,7 +105,8 @@ def _rows(prefix: str, model: Any) -> Iterator[str]:
 def _type_rows(prefix: str, model: Any) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if not isinstance(field.default, Section):
-            yield f"| `{prefix}{name}` | {_default(field)} | {field.description} |"
+            key = f"{prefix}{field.alias or name}"
+            yield f"| `{key}` | {_default(field)} | {field.description} |"
 
 
 def _default(field: Any) -> str:

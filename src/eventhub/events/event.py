@@ -19,7 +19,8 @@ set them among `attributes`; events show them as `refers` and `relation`.
 """
 SCHEMA = "schema"
 """The stored attribute that says with which version of the type's schema the event was accepted. No
-publisher can set it; events show it as `schema`, a number.
+publisher can set it; events show it as `schema`, a number. Readers get the version that the event
+is shown in (upcasting.py).
 """
 RESERVED = (KEY, DELETED, BY, REFERS, RELATION, SCHEMA)
 """Stored attributes that events show as fields of their own, in this order."""

@@ -2,10 +2,11 @@
 
 import difflib
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, cast, get_origin
 
 import orjson
 
@@ -59,13 +60,31 @@ def _hint(payload: str) -> str:
     return f"expected one of {', '.join(known)}, a .json file, or package.module:Model"
 
 
-def _load_model(module: str, name: str, directory: Path) -> Any:
-    """A class of an installed module, or of a module beside the configuration file."""
+def load_function(text: str, directory: Path) -> Callable[[Any], Any]:
+    """The function that `package.module:function` names. Raises ConfigurationError."""
+    module, _, name = text.partition(":")
+    try:
+        found = _load(module, name, directory)
+    except Exception as error:
+        raise ConfigurationError(
+            f"{text!r} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(found):
+        raise ConfigurationError(f"{text} is a {type(found).__name__}; expected a function")
+    return cast("Callable[[Any], Any]", found)
+
+
+def _load(module: str, name: str, directory: Path) -> Any:
+    """What an installed module has, or a module beside the configuration file."""
     sys.path.insert(0, str(directory.resolve()))
     try:
-        model = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     finally:
         sys.path.remove(str(directory.resolve()))
+
+
+def _load_model(module: str, name: str, directory: Path) -> Any:
+    model = _load(module, name, directory)
     if not (isinstance(model, type) or get_origin(model)):
         raise TypeError(
             f"{module}:{name} is a {type(model).__name__}; "

@@ -15,6 +15,7 @@ from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.hub.hub import Hub
+from eventhub.hub.upcasting import UpcastingBroker
 from eventhub.observability.metrics import Metrics
 from eventhub.server.api import pages
 from eventhub.server.api.fastapi_app import build_fastapi_app
@@ -60,7 +61,10 @@ class Application:
         self.refusal: ConfigurationError | None = None
         """Why the schemas of this node cannot be used: they break those at the broker."""
         broker = open_broker(settings, types, directory)
-        self.hub = Hub(types, broker, metrics, self._telemetry)
+        reading = UpcastingBroker(broker, types) if any(each.version for each in types) else broker
+        if isinstance(reading, UpcastingBroker):
+            metrics.read(reading.readings)
+        self.hub = Hub(types, reading, metrics, self._telemetry)
         self.hub.patterns.most_channels = settings.limits.pattern_channels
         self.hub.filters.most = settings.limits.filters
         self.hub.filters.size = settings.limits.filter_bytes

@@ -47,3 +47,38 @@ def test_a_payload_of_the_server_has_none_and_refuses_the_settings(
 def test_the_types_of_the_server_cannot_be_declared(name: str) -> None:
     with pytest.raises(ValidationError, match=f"{name} is the name of a type of the server's own"):
         Settings(channels={name: {}})
+
+
+def test_upcasts_are_functions_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "shop_upcasts.py").write_text("def rename(data): return {'new': data['old']}\n")
+    steps = [{"from": 1, "to": 3, "with": "shop_upcasts:rename"}]
+    version = declared(tmp_path, payload="order.json", upcast=steps).version
+    assert version is not None
+    assert version.upcasts[1].to == 3
+    assert version.upcasts[1].function({"old": 1}) == {"new": 1}
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            ["no_such:f"],
+            "channels.orders.upcast.0.with: 'no_such:f' cannot be used: Module",
+        ),
+        (["math:gone"], "channels.orders.upcast.0.with: 'math:gone' cannot be used: Attribute"),
+        (["math:pi"], "channels.orders.upcast.0.with: math:pi is a float; expected a function"),
+        (["math:sqrt", "math:sqrt"], "channels.orders.upcast.1.from is 1, as in another item"),
+    ],
+)
+def test_an_upcast_that_cannot_be_used_is_refused(
+    steps: list[str], message: str, tmp_path: Path
+) -> None:
+    given = [{"from": 1, "to": 2, "with": step} for step in steps]
+    with pytest.raises(ConfigurationError) as caught:
+        declared(tmp_path, payload="order.json", upcast=given)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_upcast_leads_to_a_later_version(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="from is 2 and to is 2; expected a larger to"):
+        declared(tmp_path, payload="order.json", upcast=[{"from": 2, "to": 2, "with": "math:sqrt"}])

@@ -1,7 +1,8 @@
 """Which version a schema has, given those that were accepted before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -11,6 +12,13 @@ from eventhub.events.event import SCHEMA
 
 SHOWN_CHANGES = 10
 """Changes in the message of a refusal."""
+
+
+class Upcast(NamedTuple):
+    """A function that makes the data of version `to` of what an older version accepted."""
+
+    to: int
+    function: Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +59,17 @@ class TypeVersion:
     number: int | None = None
     newest: int | None = None
     """The newest version that any node has had accepted, when this one last looked."""
+    upcasts: Mapping[int, Upcast] = field(default_factory=dict)
+    """What makes newer data of older, by the older version."""
+    own: str = ""
+    """`number` as events store it."""
     _stamp: dict[str, str] = field(default_factory=dict)
 
     def settle(self, number: int, newest: int) -> None:
         """The broker has told."""
         self.number, self.newest = number, newest
-        self._stamp = {SCHEMA: str(number)}
+        self.own = str(number)
+        self._stamp = {SCHEMA: self.own}
 
     def stamp(self) -> dict[str, str]:
         """The attribute to store with each event. Raises BrokerUnavailable before `settle`."""
