@@ -1,4 +1,4 @@
-"""`eventhub schema`: the schema of the settings, and checks of payload schemas."""
+"""`eventhub schema`: the schema of the settings, and checks and exports of payload schemas."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from eventhub.cli.output import refuse
+from eventhub.cli.schema_export import export
 from eventhub.config.settings_page import settings_schema
 from eventhub.errors import ConfigurationError
 from eventhub.events.compatibility.changes import (
@@ -31,6 +32,9 @@ app = typer.Typer(help="JSON Schemas of the settings and of payloads.", no_args_
 def print_settings() -> None:
     """Print the JSON Schema of eventhub.yaml."""
     typer.echo(json.dumps(settings_schema(), indent=2))
+
+
+app.command()(export)
 
 
 def _mode(given: str) -> str:

@@ -22,7 +22,18 @@ MAX_DEPTH = 60
 MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
 LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 SINGLES = frozenset(
-    {"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"}
+    {
+        "additionalProperties",
+        "contains",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
 )
 """Keywords whose values are schemas, in a mapping, in a list, and alone."""
 FLAT = frozenset(
