@@ -182,6 +182,15 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     "pages of several channels whose cursor": {
         "20 per second": ("server.security.publish_quota:PAGE_RECORDS",)
     },
+    "two schemas that are compared": {
+        "60": ("events.compatibility.documents:MAX_DEPTH",),
+        "1,000": ("events.compatibility.inclusion:MAX_STEPS",),
+        "40": ("events.compatibility.inclusion:MAX_LEVELS",),
+    },
+    "versions of a schema": {"10,000": ("brokers.factory:SCHEMAS_RETENTION.state.keys",)},
+    "reading the versions of a schema": {
+        "one second": ("hub.schema_versions:RECENT_MILLISECONDS", 0.001)
+    },
     "records of cursors that wait": {"16 MiB": ("hub.cursor_journals:QUEUE_BYTES",)},
     "a page of history of a broker": {"0.5 seconds": ("hub.history:RETRY_SECONDS",)},
     "data of a member": {"4 KiB": ("auth.principal:MEMBER_BYTES",)},

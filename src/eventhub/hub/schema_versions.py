@@ -30,6 +30,8 @@ RETRY_SECONDS = 0.5
 START_SECONDS = 5.0
 """How long a start waits for the broker. Then the node serves, and is not ready."""
 PAGE = 100
+RECENT_MILLISECONDS = 1000
+"""How long an answer about versions is repeated. Everybody may ask, and each answer is a read."""
 
 log = structlog.get_logger("eventhub.schemas")
 
@@ -42,6 +44,7 @@ class SchemaVersions:
         self._now = now
         self._waiting = [each for each in types if each.version is not None]
         self._types = list(self._waiting)
+        self._recent: dict[str, tuple[int, list[KeptSchema]]] = {}
 
     def unready(self) -> str | None:
         """Why this node does not know its versions yet; None when it does."""
@@ -89,9 +92,20 @@ class SchemaVersions:
                 return [found[number] for number in sorted(found)]
             since = page.following
 
+    async def recent(self, channel_type: ChannelType) -> list[KeptSchema]:
+        """As `kept`, as it was at most RECENT_MILLISECONDS ago."""
+        if channel_type.version is None:
+            return []
+        now = self._now()
+        at, found = self._recent.get(channel_type.name, (None, []))
+        if at is None or not 0 <= now - at < RECENT_MILLISECONDS:
+            found = await self.kept(channel_type)
+            self._recent[channel_type.name] = now, found
+        return found
+
     async def version(self, channel_type: ChannelType, number: int) -> KeptSchema:
         """A version of a type's schema. Raises NotFound, BrokerUnavailable."""
-        kept = await self.kept(channel_type)
+        kept = await self.recent(channel_type)
         for each in kept:
             if each.version == number:
                 return each

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +28,12 @@ from eventhub.events.compatibility.versions import TypeVersion, stamped
 from eventhub.events.event import KEY, HistoryPage, NewEvent, Receipt, Start
 from eventhub.events.schema import FileSchema
 from eventhub.hub.hub import Hub
-from eventhub.hub.schema_versions import ATTEMPTS, START_SECONDS, SchemaVersions
+from eventhub.hub.schema_versions import (
+    ATTEMPTS,
+    RECENT_MILLISECONDS,
+    START_SECONDS,
+    SchemaVersions,
+)
 from tests.harness.virtual_time import run_in_virtual_time
 
 INTEGER, NUMBER, TEXT = {"type": "integer"}, {"type": "number"}, {"type": "string"}
@@ -216,5 +222,36 @@ def test_metrics_have_the_versions_once_they_are_known() -> None:
             {("orders",): 1},
             {("orders",): 2},
         ]
+
+    asyncio.run(scenario())
+
+
+def test_answers_about_versions_are_repeated_for_a_second() -> None:
+    async def scenario() -> None:
+        broker = Broker()
+        await settled(broker, INTEGER)
+        _, kind = node(broker, INTEGER)
+        now = 1_000_000
+        versions = SchemaVersions(ChannelTypes({"orders": kind}), broker, lambda: now)
+        assert len(await versions.recent(kind)) == 1
+        await settled(broker, NUMBER)
+        now += RECENT_MILLISECONDS - 1
+        assert len(await versions.recent(kind)) == 1
+        now += 1
+        assert len(await versions.recent(kind)) == 2
+        now -= RECENT_MILLISECONDS  # the clock was set back
+        await settled(broker, TEXT, mode=Compatibility.NONE)
+        assert len(await versions.recent(kind)) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_type_of_the_server_s_own_has_no_versions() -> None:
+    async def scenario() -> None:
+        broker = Broker()
+        broker.away = 1
+        versions, kind = node(broker, TEXT)
+        assert await versions.recent(replace(kind, version=None)) == []
+        assert broker.away == 1
 
     asyncio.run(scenario())

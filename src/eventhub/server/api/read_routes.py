@@ -164,7 +164,7 @@ def _add_versions(api: FastAPI, manager: ConnectionManager) -> None:
     )
     async def versions(request: Request, name: TypeName) -> dict[str, Any]:
         check_parameters(request)
-        kept = await hub.schemas.kept(hub.types.named(name))
+        kept = await hub.schemas.recent(hub.types.named(name))
         return {"name": name, "versions": [each.version for each in kept]}
 
     @api.get(

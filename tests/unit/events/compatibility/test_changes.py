@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from eventhub.events.compatibility.changes import (
     FORWARD_NAMES,
+    MAX_CHANGES,
     Compatibility,
     SchemaPair,
     faults,
@@ -180,6 +181,11 @@ def test_a_reference_that_leads_nowhere_is_undecidable(schema: Any, message: str
     assert found.rule == "undecidable"
     assert found.message.startswith(message)
     assert faults(schema, schema, FULL) == []
+
+
+def test_a_bounded_number_of_changes_is_reported() -> None:
+    old = closed(**{f"n{number}": TEXT for number in range(MAX_CHANGES + 10)})
+    assert len(faults(old, closed(), BACKWARD)) == MAX_CHANGES
 
 
 def test_the_page_lists_every_rule_in_both_directions() -> None:
