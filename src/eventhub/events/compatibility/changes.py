@@ -92,13 +92,14 @@ def faults(old: Any, new: Any, mode: Compatibility) -> list[IncompatibleChange]:
 def pair_faults(old: SchemaPair, new: SchemaPair, mode: Compatibility) -> list[IncompatibleChange]:
     """The changes that break the mode, for schemas that store another form than they accept.
 
-    New readers read what the old schema stored; old readers read what the new one stores.
+    A node with the new schema reads what the old one stored, as it reads what publishers send. Old
+    readers know what the old schema stores, and read what the new one stores.
     """
     found: list[IncompatibleChange] = []
     if mode.backward:
         found += _missing(old.stored, new.accepted, ("the old schema", "the new schema"))
     if mode.forward:
-        found += _missing(new.stored, old.accepted, ("the new schema", "the old schema"))
+        found += _missing(new.stored, old.stored, ("the new schema", "the old schema"))
     return found[:MAX_CHANGES]
 
 

@@ -131,6 +131,22 @@ def test_a_model_reads_what_another_one_stored() -> None:
     assert [each.rule for each in found] == ["property_added_to_open", "required_added"]
 
 
+def test_what_is_stored_is_compared_with_what_each_side_reads() -> None:
+    either = {"type": ["string", "number"]}
+    old, same = SchemaPair(TEXT, either), SchemaPair(TEXT, TEXT)
+    assert pair_faults(old, same, FULL) == []  # no number was stored, and none will be
+    found = pair_faults(old, SchemaPair(either, either), FULL)
+    assert [(each.direction, each.rule) for each in found] == [("forward", "type_widened")]
+
+
+def test_a_schema_that_refers_to_itself_about_the_same_value_is_undecidable() -> None:
+    one = {"allOf": [{"$ref": "#/$defs/other"}]}
+    other = {"allOf": [{"$ref": "#/$defs/one"}], "type": "string"}
+    [found] = faults({}, one | {"$defs": {"one": one, "other": other}}, BACKWARD)
+    assert found.rule == "undecidable"
+    assert found.message.startswith("the new schema refers to itself at /")
+
+
 def test_formats_are_rules_for_readers_and_prove_nothing_about_stored_text() -> None:
     date = TEXT | {"format": "date"}
     assert rules(TEXT, date) == [("/format", "format_changed")]
