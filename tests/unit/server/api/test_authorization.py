@@ -154,6 +154,8 @@ def test_a_type_is_described_as_it_is_configured() -> None:
         "sender": "any",
         "key": None,
         "signals": [],
+        "version": None,
+        "compatibility": None,
     }
 
 
