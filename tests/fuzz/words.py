@@ -6,7 +6,7 @@ import hashlib
 import orjson
 
 from eventhub.errors import EventHubError, InvalidChannel, InvalidSince
-from eventhub.events.channel_types import check_name
+from eventhub.events.channel_names import check_name
 from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since, State
 from eventhub.events.since import parse_age, parse_cursor, parse_since
 from eventhub.server.messages.problem import encode_problem, problem_document

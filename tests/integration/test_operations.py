@@ -51,7 +51,7 @@ def test_each_channel_type_serves_its_schemas(hub: EventHubServer) -> None:
         "history": {"events": 500, "age": 86400.0, "latest": False},
         "presence": True,
         "sender": "any", "slow": "disconnect", "publish": ["client", "producer"],
-        "signals": ["client", "producer"],
+        "signals": ["client", "producer"], "version": None, "compatibility": None,
     }  # fmt: skip
     schemas = http.get(f"{hub.url}/v1/types/iot").json()["schemas"]
     assert [schemas[name]["required"] for name in ("accepted", "stored")] == [["value"]] * 2

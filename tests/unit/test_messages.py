@@ -18,7 +18,7 @@ from eventhub.errors import (
     InvalidEvent,
     InvalidToken,
 )
-from eventhub.events.channel_types import check_name
+from eventhub.events.channel_names import check_name
 from tests.harness.builders import channel_type
 
 SECRET = b"x" * 32

@@ -1,7 +1,6 @@
 """Channel types. The configuration declares them; a channel's first token names its type."""
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,10 +8,8 @@ from enum import StrEnum
 import orjson
 
 from eventhub.auth.grants import Action
-from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import (
     Forbidden,
-    InvalidChannel,
     InvalidEvent,
     InvalidRequest,
     InvalidSince,
@@ -20,6 +17,7 @@ from eventhub.errors import (
     PayloadTooLarge,
     UnknownChannel,
 )
+from eventhub.events.channel_names import NAME, NAME_LENGTH, check_name, parse_pattern
 from eventhub.events.compatibility.versions import TypeVersion
 from eventhub.events.event import Event, Since, State
 from eventhub.events.keys import KeySource, key_of, with_key
@@ -28,8 +26,6 @@ from eventhub.events.validation_errors import MISFIT
 
 JOURNAL_TYPE, SCHEMAS_TYPE = "_cursors", "_schemas"
 """Types of the server's own channels: cursors, versions of schemas. Nobody can declare them."""
-NAME_LENGTH = 200
-_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 
 class SlowReaderPolicy(StrEnum):
@@ -253,7 +249,7 @@ class ChannelTypes:
     def resolve(self, channel: str) -> ChannelType:
         """The type of a channel. Raises InvalidChannel or UnknownChannel."""
         found = self._types.get(channel.partition(".")[0])
-        if found is not None and len(channel) <= NAME_LENGTH and _NAME.fullmatch(channel):
+        if found is not None and len(channel) <= NAME_LENGTH and NAME.fullmatch(channel):
             return found
         check_name(channel)
         name = channel.partition(".")[0]
@@ -271,30 +267,3 @@ class ChannelTypes:
         return (
             f"; did you mean {near[0]!r}?" if near else f"; declared are {', '.join(self._types)}"
         )
-
-
-def check_name(channel: str) -> None:
-    """Raises InvalidChannel unless `channel` is well-formed."""
-    if len(channel) > NAME_LENGTH:
-        raise InvalidChannel(
-            f"the channel name has {len(channel)} characters; at most {NAME_LENGTH} are allowed"
-        )
-    if not _NAME.fullmatch(channel):
-        hint = (
-            "; patterns are for subscriptions and for grants (GET /v1/events?channel= reads one)"
-            if "*" in channel or ">" in channel
-            else ""
-        )
-        hint = "; an address names several by repeating channel=" if "," in channel else hint
-        raise InvalidChannel(
-            f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, "
-            f"such as 'chat.lobby'{hint}"
-        )
-
-
-def parse_pattern(text: str) -> ChannelPattern:
-    """The pattern that a `channel` is. Raises InvalidChannel."""
-    try:
-        return ChannelPattern(text)
-    except ValueError as error:
-        raise InvalidChannel(f"channel: {error}") from None

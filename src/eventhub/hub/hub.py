@@ -63,6 +63,9 @@ class Hub:
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults, self.spawn)
+        self.answered, self.delayed = self.publisher.answered, self.publisher.delayed
+        self.rejected, self.refused = self.publisher.rejected, self.publisher.refused
+        self.signal_rejected = self.publisher.signal_rejected
         self.references = ReferringPublisher(self, broker.offset_step)
         self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
         self.filters = Filters()
@@ -157,26 +160,6 @@ class Hub:
         if self.closing:
             raise ShuttingDown("this server is about to stop; the signal was not sent")
         self.publisher.signal(signal)
-
-    def answered(self, channel: str, seconds: float) -> None:
-        """A publish was answered this many seconds after its last byte had arrived."""
-        self.publisher.answered(channel, seconds)
-
-    def rejected(self, channel: str, error: EventHubError) -> None:
-        """An event was rejected."""
-        self.publisher.rejected(channel, error)
-
-    def signal_rejected(self, channel: str, error: EventHubError) -> None:
-        """A signal was rejected."""
-        self.publisher.signal_rejected(channel, error)
-
-    def refused(self, error: EventHubError) -> None:
-        """A request or command was refused, perhaps by a limit."""
-        self.publisher.refused(error)
-
-    def delayed(self, limit: str) -> None:
-        """A limit, one of REFUSING, delayed a client."""
-        self.publisher.delayed(limit)
 
     async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         """A page of a channel's log. Raises InvalidChannel, UnknownChannel, BrokerUnavailable."""

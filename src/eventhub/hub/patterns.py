@@ -8,10 +8,9 @@ While a pattern has subscribers, each channel that fits it has a feed on this no
 - channels that a resuming subscriber names, because their events may all have expired
 - channels that have a feed for another reason
 
-A channel without events is let go when it has been silent during two readings of the list: it was
-not in them, and neither an event nor a birth was told. All that was delivered of it has expired by
-then, so no event comes twice when the channel is born again. (A birth may be told before its event
-is announced. Without a feed the event would be lost, if the type keeps none.)
+A channel without events is let go when neither the list nor an event nor a birth named it during
+two readings of the list. What was delivered of it has expired by then, so nothing comes twice when
+it is born again. (A birth may come before its event, which a type without history would then lose.)
 """
 
 import asyncio
@@ -36,7 +35,8 @@ from eventhub.errors import (
     TooManySubscriptions,
     UnknownChannel,
 )
-from eventhub.events.channel_types import ChannelTypes, parse_pattern
+from eventhub.events.channel_names import parse_pattern
+from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Position
 from eventhub.hub.announcements import Birth
 from eventhub.hub.attaching import attach_open_feeds, detach_others, detach_some

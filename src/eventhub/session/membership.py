@@ -8,7 +8,7 @@ from eventhub.common.nesting import check_depth
 from eventhub.common.strict_json import dump
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import Forbidden, NotSubscribed, PayloadTooLarge
-from eventhub.events.channel_types import NAME_LENGTH
+from eventhub.events.channel_names import NAME_LENGTH
 from eventhub.session.commands import Subscribe, Update
 from eventhub.session.interfaces import ChannelAccess, SessionLimits
 

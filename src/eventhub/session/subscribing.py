@@ -8,7 +8,8 @@ from eventhub.auth.principal import Principal
 from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
 from eventhub.delivery.subscriber import ConnectionWriter, Subscriber, Watching
 from eventhub.errors import InvalidChannel, InvalidSince
-from eventhub.events.channel_types import NAME_LENGTH, ChannelTypes, parse_pattern
+from eventhub.events.channel_names import NAME_LENGTH, parse_pattern
+from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import LATEST, Position, Since, asked_position
 from eventhub.events.since import parse_since
 from eventhub.filters.event_filter import EventFilter

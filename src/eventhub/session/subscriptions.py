@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import AlreadySubscribed, NotSubscribed, TooManySubscriptions
-from eventhub.events.channel_types import NAME_LENGTH
+from eventhub.events.channel_names import NAME_LENGTH
 from eventhub.session.commands import Ref
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.subscriber import SubscriberState
-from eventhub.events.channel_types import parse_pattern
+from eventhub.events.channel_names import parse_pattern
 from eventhub.events.event import Earliest, HistoryPage
 from eventhub.hub import readings as readings_module
 from tests.harness.eventually import turns_until

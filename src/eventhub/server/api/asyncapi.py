@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from eventhub import __version__
-from eventhub.events.channel_types import NAME_LENGTH, ChannelType, ChannelTypes, PublisherKind
+from eventhub.events.channel_names import NAME_LENGTH
+from eventhub.events.channel_types import ChannelType, ChannelTypes, PublisherKind
 from eventhub.events.references import Relation
 from eventhub.session.commands import COMMANDS
 

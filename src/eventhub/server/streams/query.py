@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from eventhub.common.strict_json import parse
 from eventhub.delivery.subscriber import Watching
 from eventhub.errors import InvalidJson, InvalidRequest, InvalidSince
-from eventhub.events.channel_types import NAME_LENGTH
+from eventhub.events.channel_names import NAME_LENGTH
 from eventhub.events.event import LATEST, Position, Since
 from eventhub.events.since import parse_cursor, parse_since
 from eventhub.presence.roster import MEMBER_LENGTH

@@ -13,7 +13,7 @@ from eventhub.delivery.pattern_cursor import (
 )
 from eventhub.delivery.pattern_subscriber import Begins, PatternSince
 from eventhub.errors import AlreadySubscribed, InvalidRequest, InvalidSince, TooManySubscriptions
-from eventhub.events.channel_types import NAME_LENGTH, parse_pattern
+from eventhub.events.channel_names import NAME_LENGTH, parse_pattern
 from eventhub.events.event import Earliest, Since, asked_position
 from eventhub.events.since import parse_cursor, parse_since
 from eventhub.hub.cursor_journals import CursorJournals

@@ -21,9 +21,10 @@ class Node:
         self.fast_path = PublishFastPath(self.manager)
         self.rejected: list[tuple[str, str]] = []
         self.answered: list[str] = []
-        publisher: Any = self.manager.hub.publisher
-        publisher.rejected = lambda channel, error: self.rejected.append((channel, error.code))
-        publisher.answered = lambda channel, seconds: self.answered.append(channel)
+        hub: Any = self.manager.hub
+        hub.rejected = lambda channel, error: self.rejected.append((channel, error.code))
+        hub.publisher.rejected = hub.rejected
+        hub.answered = lambda channel, seconds: self.answered.append(channel)
 
     def request(
         self,

@@ -54,11 +54,9 @@ class Items:
         self.signals_rejected: list[tuple[str, str]] = []
         self.charged: list[str] = []
         self.charge = Charge()
-        publisher: Any = manager.hub.publisher
-        publisher.rejected = lambda name, error: self.rejected.append((name, error.code))
-        publisher.signal_rejected = lambda name, error: self.signals_rejected.append(
-            (name, error.code)
-        )
+        hub: Any = manager.hub
+        hub.rejected = lambda name, error: self.rejected.append((name, error.code))
+        hub.signal_rejected = lambda name, error: self.signals_rejected.append((name, error.code))
         quota: Any = manager.publish_quota
         quota.charge_for = self._charge_for
         self.decoder = ChannelItemDecoder(manager, principal, "127.0.0.1", attributes, key)
