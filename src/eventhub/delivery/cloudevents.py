@@ -19,6 +19,7 @@ from eventhub.events.event import (
     EXTENSIONS,
     KEY,
     RESERVED,
+    SCHEMA,
     Event,
     Position,
     format_time,
@@ -122,15 +123,17 @@ class CloudEvents:
         }
         if SPECVERSION not in fields:
             fields = self._completed(channel, place, offset, time, attributes, fields)
+        shown: dict[str, str | int] = {**fields}
         for name in RESERVED:
             if name in attributes:
-                fields[PREFIX + name] = attributes[name]
-        fields |= {
+                value = attributes[name]
+                shown[PREFIX + name] = int(value) if name == SCHEMA else value
+        shown |= {
             f"{PREFIX}channel": channel,
             f"{PREFIX}position": place,
             f"{PREFIX}time": time,
         }
-        text = orjson.dumps(fields)[:-1]
+        text = orjson.dumps(shown)[:-1]
         if more := attributes.get(EXTENSIONS, "{}")[1:-1]:
             text += b"," + more.encode()
         if SPECVERSION in attributes and data == b"null":  # it came without data

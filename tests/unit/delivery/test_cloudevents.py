@@ -82,6 +82,13 @@ def test_a_source_that_is_no_uri_reference_is_encoded(source: str, reference: st
     assert shown(event({"source": source}))["source"] == reference
 
 
+def test_the_version_of_the_schema_is_a_number_in_events_and_in_lines() -> None:
+    versioned = event({"schema": "2"})
+    assert shown(versioned)["eventhubschema"] == 2
+    line = CloudEvents("", "n1").of_line(event_json(versioned))
+    assert json.loads(line)["eventhubschema"] == 2
+
+
 def test_a_key_is_the_subject() -> None:
     kept = shown(event({"key": "17", "by": "ana"}))
     assert (kept["subject"], kept["eventhubkey"], kept["eventhubby"]) == ("17", "17", "ana")

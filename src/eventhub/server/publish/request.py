@@ -99,8 +99,9 @@ class PublishRequest:
         self.key = idempotency_key_of(headers)
         self.reference = self._reference(parameters) if parameters else None
         sent = attributes_of(headers) if self.mode is None else self._of_cloudevents(scope)
-        sent = with_author(sent, principal.author)
-        self.sent_attributes = stamped(self.channel_type.version, sent)
+        self.sent_attributes = stamped(
+            self.channel_type.version, with_author(sent, principal.author)
+        )
         if self.reference is not None:
             self.sent_attributes = with_reference(self.sent_attributes, self.reference)
         self.decoder = EventDecoder(
