@@ -98,12 +98,7 @@ class PublishRequest:
         self.handling = handling_of(prefer_of(scope, headers), parameters)
         self.key = idempotency_key_of(headers)
         self.reference = self._reference(parameters) if parameters else None
-        sent = attributes_of(headers) if self.mode is None else self._of_cloudevents(scope)
-        self.sent_attributes = stamped(
-            self.channel_type.version, with_author(sent, principal.author)
-        )
-        if self.reference is not None:
-            self.sent_attributes = with_reference(self.sent_attributes, self.reference)
+        self.sent_attributes = self._attributes(scope)
         self.decoder = EventDecoder(
             self.channel,
             self.channel_type,
@@ -121,6 +116,12 @@ class PublishRequest:
             self.decoder.expected = expected
         self._tracing = manager.hub.tracing
         self._span: PublishSpan | None = None
+
+    def _attributes(self, scope: Scope) -> Mapping[str, str] | None:
+        """What is stored with each event besides its data."""
+        sent = attributes_of(self.headers) if self.mode is None else self._of_cloudevents(scope)
+        found = stamped(self.channel_type.version, with_author(sent, self.principal.author))
+        return found if self.reference is None else with_reference(found, self.reference)
 
     @property
     def is_ndjson(self) -> bool:
