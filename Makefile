@@ -14,8 +14,8 @@ serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
 test: lint pytest ## Everything that CI runs, except proofs, pythons, dearest, mutants-of-change and image-test
-pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
-	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 -m "not proof"
+pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not proof"
 
 proofs: nodes-proof marked-proof autobahn schemathesis chart-versions client-proof pages-proof ## The long forms of tests that `make test` runs in a short form, about a quarter of an hour
 	$(BIN)/python -m tests.simulation --first 700 --seeds $(SEEDS) --minutes 25 # last, because it uses all cores
@@ -187,6 +187,10 @@ $(VENV)/test.stamp: requirements/dev.txt pyproject.toml hatch_build.py src/event
 	$(BIN)/pip install --quiet --no-compile --require-hashes -r requirements/dev.txt # three quarters are never imported
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@ $(VENV)/serve.stamp
+
+$(VENV)/tests.stamp: $(VENV)/test.stamp $(shell find tests -name node_modules -prune -o -name '*.py' -print) # compiles all tests once, so that the six processes need not; pytest reports errors later
+	-@$(BIN)/pytest --collect-only -qq >/dev/null
+	@touch $@
 
 $(TOOLS): tests/conformance/package-lock.json | system # testing tools of other projects, from npm
 	cd tests/conformance && npm ci --ignore-scripts --no-audit --no-fund --silent

@@ -13,9 +13,7 @@ import pytest
 import structlog
 
 from tests import SETTINGS
-from tests.harness import forked
 from tests.harness.eventhub import EventHubServer
-from tests.harness.processes import pytest_addoption, pytest_runtestloop  # noqa: F401  # `-n`
 
 Start = Callable[..., EventHubServer]
 ORDER = "EVENTHUB_TEST_ORDER"
@@ -43,17 +41,20 @@ LONGEST = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What servers under test inherit. They refuse variables that they do not know."""
+    """What servers under test inherit. They refuse variables that they do not know; who only hands
+    tests out leaves them to the others.
+    """
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")
     *_, last = structlog.get_config()["processors"]
     assert isinstance(last, structlog.dev.ConsoleRenderer)
     last.exception_formatter = structlog.dev.plain_traceback  # rich takes a second for each fault
-    if SETTINGS.get(ORDER) == "random":
-        SETTINGS[ORDER] = str(random.randrange(1_000_000))
-    for name in SETTINGS:
-        os.environ.pop(name, None)
-    gc.disable()  # while tests are imported, of which nothing goes
+    if SETTINGS.get(ORDER) == "random":  # chosen once; processes of pytest-xdist inherit it
+        SETTINGS[ORDER] = os.environ[ORDER] = str(random.randrange(1_000_000))
+    if not getattr(config.option, "numprocesses", None):
+        for name in SETTINGS:
+            os.environ.pop(name, None)
+        gc.disable()  # while tests are imported, of which nothing goes
     # A signal that a shell or nohup ignores, servers and commands would inherit as ignored; a
     # handler they do not.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -62,23 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_collection_finish() -> None:
     """What has been imported by now stays: no collection of garbage looks through it again. What is
     garbage by now stays, too: it is little, and to find it takes half a second.
     """
     gc.freeze()
     gc.enable()
-    options = session.config.option
-    if (
-        options.processes > 1
-        and not options.collectonly
-        and any(map(_starts_servers, session.items))
-    ):
-        forked.prepare()  # once for all processes
-
-
-def _starts_servers(item: pytest.Item) -> bool:
-    return not {"hub", "start", "server"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def pytest_report_header() -> list[str]:

@@ -106,8 +106,17 @@ def main() -> int:
     """Run them; 1 when any failed."""
     failed = False
     for version, python in others():
-        python_inside = str(environment(version, python))
-        pytest = [python_inside, "-m", "pytest", "-q", "-n", "2", *SUITE]
+        pytest = [
+            str(environment(version, python)),
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--dist",
+            "loadfile",
+            *SUITE,
+        ]
         failed |= subprocess.run(pytest, cwd=ROOT, check=False).returncode != 0
     return int(failed)
 

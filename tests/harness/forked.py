@@ -1,7 +1,7 @@
 """Servers as forks of one process that has imported everything: three hundred times the same
 imports took more than the tests.
 
-That process ends with those that test, even by kill -9, and each of its forks ends with it.
+That process ends with the one that tests, even by kill -9, and each of its forks ends with it.
 """
 
 import ctypes
@@ -22,14 +22,6 @@ DIE_WITH_PARENT = 1
 _libc = ctypes.CDLL(None)
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "tests.harness.warm"])
-
-
-def prepare() -> None:
-    """Start that process now, for all processes of pytest that are forked later: they have it open,
-    but it is no child of theirs, of which multiprocessing would ask.
-    """
-    forkserver.ensure_running()
-    setattr(forkserver._forkserver, "ensure_running", lambda: None)  # noqa: B010
 
 
 class Forked:

@@ -7,19 +7,18 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from tests.harness.processes import NUMBER
-
 SHARES = 16
-"""So many processes of pytest have ports of their own."""
+"""So many processes of pytest-xdist have ports of their own."""
 
 
 def _ports() -> Iterator[int]:
     """Ports below those that the system gives to connections, so that each is still free after a
-    restart; each process of `pytest -n` has its own, in random order.
+    restart; each process of pytest-xdist has its own, in random order.
     """
-    ports = list(range(12_000 + int(os.environ.get(NUMBER, "0")) % SHARES, 32_000, SHARES))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+    ports = list(range(12_000 + worker, 32_000, SHARES))
     random.shuffle(ports)
-    yield from itertools.cycle(ports)
+    return itertools.cycle(ports)
 
 
 PORTS = _ports()
@@ -28,7 +27,7 @@ PORTS = _ports()
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on.
 
-    Nobody else is given it before more than a thousand others: not another process of pytest,
+    Nobody else is given it before more than a thousand others: not another process of pytest-xdist,
     and not this one, which may start several servers later or start one again.
     """
     while True:

@@ -13,7 +13,7 @@ ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
 
 def arguments(tests: Iterable[str], *more: str) -> list[str]:
     """Of pytest: nothing that times, prints or captures beside the tests."""
-    quiet = ["-q", "-s", "--tb=no", "-o", "timeout=0"]
+    quiet = ["-q", "-s", "--tb=no", "-p", "no:xdist", "-o", "timeout=0"]
     imported = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return [*quiet, *imported, *more, *tests]
 
