@@ -73,6 +73,20 @@ def named(page: Page, name: str) -> Locator:
     return page.locator("#form").get_by_label(name, exact=True)
 
 
+def test_nothing_is_published_before_the_type_of_the_channel_is_known(
+    shop: EventHubServer, identity: Visit
+) -> None:
+    visitor, held = identity(shop), list[Route]()
+    visitor.context.route("**/v1/types/orders", lambda route: held.append(route))
+    page = opened(visitor, "orders.early")
+    button = page.get_by_role("button", name="Publish", exact=True)
+    expect(button).to_be_disabled()
+    page.locator("#to").press("Control+Enter")
+    expect(page.locator("#answer")).to_be_hidden()
+    held[0].continue_()
+    expect(button).to_be_enabled()
+
+
 def test_a_form_is_filled_in_and_its_faults_are_at_their_fields(
     shop: EventHubServer, identity: Visit
 ) -> None:

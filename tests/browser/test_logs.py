@@ -147,10 +147,10 @@ def test_scrolling_up_holds_the_lines_and_new_ones_are_counted(
 def test_a_flood_leaves_few_elements_and_every_line_counted(
     server: EventHubServer, identity: Visit
 ) -> None:
-    page = opened(identity(server), "logs.flood")
+    page = opened(identity(server), "logs.river")
     expect(page.get_by_text("No lines yet")).to_be_visible()
     for start in range(0, 6000, 1000):
-        publish(server, "logs.flood", *(record(f"{n}") for n in range(start, start + 1000)))
+        publish(server, "logs.river", *(record(f"{n}") for n in range(start, start + 1000)))
     expect(page.locator("#counts")).to_contain_text("6,000 lines")
     expect(messages(page).last).to_have_text("5999 ")
     assert page.locator(".line").count() < 60

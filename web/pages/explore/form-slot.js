@@ -222,8 +222,9 @@ export class SchemaForm {
     this.#root.replaceChildren(this.#slot.element);
   }
 
+  /** undefined before a schema is shown. */
   read() {
-    return this.#slot.read();
+    return this.#slot?.read();
   }
 
   write(value) {

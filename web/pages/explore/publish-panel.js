@@ -86,6 +86,7 @@ export class PublishPanel {
   #showSchema(value) {
     this.#form.show(this.#schema);
     this.#form.write(value);
+    byId("send").disabled = false;
     byId("body").value = stringify(value ?? null, 2);
     const hasForm = nodeOf(this.#schema).kind !== "json";
     byId("editors").hidden = !hasForm;
@@ -164,7 +165,7 @@ export class PublishPanel {
   }
 
   async #publish() {
-    if (this.#sending) return;
+    if (this.#sending || byId("send").disabled) return; // disabled: its type is not known yet
     this.#showFaults([]);
     let request;
     try {
