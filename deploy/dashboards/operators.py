@@ -222,6 +222,18 @@ ERRORS: list[Panel] = [
         limit=0.05,
     ),
     graph(
+        "Refused events kept and lost",
+        "cps",
+        "Refused events that can be mended and published again (/v1/refused), and those that were "
+        "not kept: more than 10 a second (rate), too many wait (queue), the broker did not store "
+        "them." + runbook("EventHubRefusedEventsLost"),
+        ("sum by (type) (rate(eventhub_refused_kept_total{@types}[@]))", "{{type}} kept"),
+        (
+            "sum by (type, reason) (rate(eventhub_refused_dropped_total{@types}[@]))",
+            "{{type}} lost, {{reason}}",
+        ),
+    ),
+    graph(
         "Refused by limits",
         "cps",
         "How often each setting below limits took effect. Find the client, then check whether the "

@@ -57,15 +57,18 @@ CREDENTIALS = st.sampled_from(
 NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
     "DELETE /v1/admin/blocks", "DELETE /v1/channels/{channel}",
+    "DELETE /v1/refused/{type}/{id}",
     "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
     "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log", "GET /v1/channels",
     "GET /v1/channels/{channel}", "GET /v1/channels/{channel}/count",
     "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
     "GET /v1/channels/{channel}/sse", "GET /v1/events", "GET /v1/ndjson", "GET /v1/presence",
-    "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/types/{name}/versions",
+    "GET /v1/refused", "GET /v1/refused/{type}/{id}", "GET /v1/sse", "GET /v1/types",
+    "GET /v1/types/{name}", "GET /v1/types/{name}/versions",
     "GET /v1/types/{name}/versions/{version}", "GET /v1/ws",
     "POST /v1/admin/blocks", "POST /v1/admin/disconnect", "POST /v1/channels/{channel}",
-    "POST /v1/events", "PUT /v1/admin/log", "PUT /v1/channels/{channel}",
+    "POST /v1/events", "POST /v1/refused/{type}/{id}", "PUT /v1/admin/log",
+    "PUT /v1/channels/{channel}",
 ]  # fmt: skip
 STREAMS = ("/sse", "/ndjson")
 RESTRICTED = (

@@ -39,6 +39,7 @@ RETENTION = {
     "kept": Retention(3, None, StateRetention(latest=True, keys=1000)),
     "alone": Retention(0, None, StateRetention(latest=True, keys=1000)),
     "bounded": Retention(3, None, StateRetention(latest=True, keys=4)),
+    "_refused-iot": Retention(6, 60_000),
     "aging": Retention(0, None, StateRetention(latest=True, keys=1000, age=60_000)),
 }
 

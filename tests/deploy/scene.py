@@ -103,7 +103,11 @@ class Scene:
         enter(_repeated(lambda: _post(self.two, "[1,2,3]")))
         enter(
             _repeated(
-                lambda: http.post(f"{self.alone.url}/v1/channels/short.x", content='[1,"no JSON]')
+                lambda: http.post(
+                    f"{self.alone.url}/v1/channels/short.x",
+                    content='"no JSON\n' * 100,  # more than are kept a second
+                    headers={"Content-Type": "application/x-ndjson"},
+                )
             )
         )
         return self

@@ -25,6 +25,7 @@ from eventhub.events.channel_types import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.events.refused_event import Received
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import problem_document
@@ -92,7 +93,9 @@ class Hub:
 
     def spawn(self, work: object) -> None: ...
 
-    def rejected(self, channel: str, error: EventHubError) -> None:
+    def rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> None:
         problem = orjson.dumps(problem_document(error))
         assert len(problem) <= 20_000, "an answer is never many times what was asked"
 

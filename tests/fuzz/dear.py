@@ -196,7 +196,7 @@ def array(payload: str, data: bytes) -> None:
 
     async def take() -> None:
         fair_queue = FairQueue(asyncio.get_running_loop())
-        await BatchDecoder(request(payload), fair_queue, lambda error: None).decode(
+        await BatchDecoder(request(payload), fair_queue, lambda error, received: None).decode(
             b"[" + data + b"]"
         )
 

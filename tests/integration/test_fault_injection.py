@@ -207,6 +207,10 @@ _REASONS = dict.fromkeys(
     "hub/cursor_journals.py:CursorJournals._progress:contain": (
         "tells one stream after the other, and an error of one is logged (test_cursor_journals.py)"
     ),
+    "hub/refused_events.py:RefusedEvents._add:_spawn": (
+        "stores copies of events whose refusal was answered; a fault loses copies, and the next "
+        "refusal stores again (test_refused_events.py)"
+    ),
     "hub/cursor_journals.py:CursorJournals.add:spawn": (
         "writes the records of all; after a fault the next record begins anew "
         "(test_cursor_journals.py)"

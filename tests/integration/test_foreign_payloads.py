@@ -71,6 +71,17 @@ def test_a_faulty_pack_is_refused_whole(
     assert events(server, name) == []
 
 
+def test_a_record_that_is_too_large_refuses_its_pack(
+    server: EventHubServer, channel: Channel
+) -> None:
+    """Later records would miss its base name."""
+    name = channel("sensors")
+    pack = [{"bn": "dev:", "n": "a", "vs": "x" * 100_000}, {"n": "b", "v": 1}]
+    answer = http.post(f"{server.url}/v1/channels/{name}", json=pack, headers=SENML)
+    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+    assert events(server, name) == []
+
+
 def test_a_large_pack_keeps_its_base_fields(server: EventHubServer, channel: Channel) -> None:
     """It is decoded in parts."""
     name = channel("sensors")

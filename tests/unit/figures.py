@@ -228,6 +228,15 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     "NATS: signals": {"1 MiB": ("brokers.nats.signals:UNSENT_BYTES",)},
     "Redis: keys that reading stores": {"six hours": ("brokers.redis.metadata:KEEP_SECONDS",)},
     "cursor of a stream of a pattern": {"1,024": ("delivery.pattern_cursor:CURSOR_BYTES",)},
+    "refused events that a node keeps": {
+        "10": ("hub.refused_events:RATE",),
+        "100": ("hub.refused_events:BURST",),
+    },
+    "refused events that wait": {
+        "1,000": ("hub.refused_events:QUEUE_EVENTS",),
+        "4 MiB": ("hub.refused_events:QUEUE_BYTES",),
+    },
+    "refused events of one array": {"100": ("server.publish.handling:DETAILED_REFUSALS",)},
     "journal of cursors": {
         "64 KiB": ("delivery.pattern_cursor:PART_BYTES",),
         "four": ("delivery.pattern_cursor:REWRITE",),

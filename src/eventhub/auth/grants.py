@@ -14,7 +14,8 @@ class Action(StrEnum):
     """What a principal does with a channel. `presence`: see the members, and be one.
 
     `publish` includes `signal`: who may store an event may also send one that is not stored.
-    `moderate`: edit and delete the events of others, for those who may publish.
+    `moderate`: edit and delete the events of others, for those who may publish. `refused`: see the
+    events that were refused, publish them again and discard them.
     """
 
     SUBSCRIBE = "subscribe"
@@ -22,6 +23,7 @@ class Action(StrEnum):
     PRESENCE = "presence"
     SIGNAL = "signal"
     MODERATE = "moderate"
+    REFUSED = "refused"
 
 
 class Grants:

@@ -24,7 +24,8 @@ class Principal:
     """A client's identity and its grants.
 
     `expires` is in milliseconds since the Unix epoch, `rate` in events per second. `token` is the
-    token's own id (`jti`, RFC 7519, 4.1.7). An `operator` may use the admin interface.
+    token's own id (`jti`, RFC 7519, 4.1.7). An `operator` may use the admin interface, and
+    sees all refused events.
     """
 
     kind: CredentialKind
@@ -52,7 +53,11 @@ class Principal:
 
     def may(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> bool:
         """Whether an action is granted. `anyone` is as for `authorize`."""
-        return action in anyone or self.grants.allow(action, channel)
+        return (
+            action in anyone
+            or self.grants.allow(action, channel)
+            or (self.operator and action is Action.REFUSED)
+        )
 
     def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
         """Check an action. `anyone` lists what every client may do in channels of this type.
@@ -94,6 +99,7 @@ _PHRASES = {
     Action.PRESENCE: "presence in",
     Action.SIGNAL: "sending signals to",
     Action.MODERATE: "moderating",
+    Action.REFUSED: "the refused events of",
 }
 
 STRANGER = Principal(CredentialKind.ANONYMOUS, "", NOTHING)

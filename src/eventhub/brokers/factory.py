@@ -4,6 +4,7 @@ A broker's module is imported only when its URL is used: a server without Redis 
 Redis library.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -19,6 +20,7 @@ from eventhub.events.channel_types import (
     Retention,
     StateRetention,
 )
+from eventhub.events.refused_event import REFUSED_PREFIX
 
 JOURNAL_RETENTION = Retention(100_000, 3_600_000)
 """Of the journals that cursors of patterns need: an hour."""
@@ -34,12 +36,8 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
 
     Paths of files are relative to `directory`.
     """
-
-    def retention(channel: str) -> Retention:
-        own = OWN_RETENTION.get(channel.partition(".")[0])
-        return own or types.resolve(channel).retention
-
     url, limits = settings.broker, settings.limits
+    retention = partial(_retention, types)
     match url.partition(":")[0]:
         case "memory":
             from eventhub.brokers.memory import MemoryBroker
@@ -77,6 +75,16 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
 
             return NatsBroker(url, retention, unix_milliseconds)
     raise AssertionError(url)  # `Settings` accepts no other
+
+
+def _retention(types: ChannelTypes, channel: str) -> Retention:
+    """The retention of a channel: of a declared type, or of the server's own."""
+    if own := OWN_RETENTION.get(channel.partition(".")[0]):
+        return own
+    if channel.startswith(REFUSED_PREFIX):
+        refused = types.named(channel.removeprefix(REFUSED_PREFIX)).refused
+        return Retention(refused.records, refused.age)
+    return types.resolve(channel).retention
 
 
 def check_broker(settings: Settings) -> None:

@@ -9,8 +9,8 @@ from eventhub.cli.output import refuse
 from eventhub.events.since import parse_age
 
 GRANT_HINT = (
-    "grant it something with --publish, --subscribe, --presence, --signal or --moderate, and a"
-    " channel pattern"
+    "grant it something with --publish, --subscribe, --presence, --signal, --moderate or "
+    "--refused, and a channel pattern"
 )
 
 ChannelPatterns = Annotated[

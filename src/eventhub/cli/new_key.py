@@ -28,6 +28,7 @@ def new_api_key(
     presence: ChannelPatterns = None,
     signal: ChannelPatterns = None,
     moderate: ChannelPatterns = None,
+    refused: ChannelPatterns = None,
     expires: Annotated[
         str | None,
         typer.Option(help="Lifetime, such as 90d; without it the key does not expire"),
@@ -50,12 +51,13 @@ def new_api_key(
             "presence": presence or [],
             "signal": signal or [],
             "moderate": moderate or [],
+            "refused": refused or [],
             "expires": _end_of(expires) if expires else None,
             "rate": rate,
             "operator": bool(operator),
         }
     )
-    if not (subscribe or publish or presence or signal or moderate or operator):
+    if not (subscribe or publish or presence or signal or moderate or refused or operator):
         warn(f"this key may do nothing; {GRANT_HINT}, or --operator")
     typer.echo(f"# The key, shown once. It gives its holder the rights of {name}:\n{key}\n")
     typer.echo("# For eventhub.yaml, below auth: keys:")

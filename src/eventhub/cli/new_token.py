@@ -35,6 +35,7 @@ def new_token(
     presence: ChannelPatterns = None,
     signal: ChannelPatterns = None,
     moderate: ChannelPatterns = None,
+    refused: ChannelPatterns = None,
     lifetime: Annotated[str, typer.Option("--expires", help="Lifetime")] = "1h",
     key_id: Annotated[
         str | None,
@@ -59,6 +60,7 @@ def new_token(
         "presence": presence or [],
         "signal": signal or [],
         "moderate": moderate or [],
+        "refused": refused or [],
     }
     claims = _claims(subject, grants, lifetime, settings.auth.tokens)
     token = _sign(claims, key, signing_key, directory_of(file))

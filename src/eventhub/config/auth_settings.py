@@ -45,6 +45,11 @@ class KeySettings(Section):
         description="Channels where it may edit and delete the events of others, as patterns. "
         "Needs publish as well",
     )
+    refused: Patterns = Field(
+        default=[],
+        description="Channels whose refused events it may see and discard, as patterns; to publish "
+        "them again, it needs publish as well. An operator sees all",
+    )
     expires: Moment | None = Field(
         default=None,
         description="When it expires, such as 2027-01-31. By default, never",

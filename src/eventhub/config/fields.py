@@ -15,6 +15,7 @@ from eventhub.common.channel_pattern import check_pattern
 from eventhub.common.origin import check_pattern as check_origin_pattern
 from eventhub.events.channel_types import JOURNAL_TYPE, SCHEMAS_TYPE
 from eventhub.events.keys import KeySource
+from eventhub.events.refused_event import REFUSED_PREFIX
 from eventhub.events.since import parse_age
 
 
@@ -89,7 +90,7 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 def _not_reserved(name: str) -> str:
-    if name in (JOURNAL_TYPE, SCHEMAS_TYPE):
+    if name in (JOURNAL_TYPE, SCHEMAS_TYPE) or name.startswith(REFUSED_PREFIX):
         raise ValueError(f"{name} is the name of a type of the server's own; expected another one")
     return name
 

@@ -14,8 +14,9 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from eventhub.common.nesting import check_depth
 from eventhub.common.similar_names import hint_at
+from eventhub.config.channel_settings import ChannelSettings
 from eventhub.config.messages import LINK_HINT, explain
-from eventhub.config.sections import ChannelSettings, Section
+from eventhub.config.sections import Section
 from eventhub.config.service_links import looks_like_link, service_links
 from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError, TooDeep
@@ -28,6 +29,7 @@ from eventhub.events.channel_types import (
 )
 from eventhub.events.compatibility.versions import TypeVersion, Upcast
 from eventhub.events.keys import KeySource, key_fault
+from eventhub.events.refused_event import RefusedRetention
 from eventhub.events.schema_loader import has_own_schema, load_function, load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
@@ -102,7 +104,7 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
     key = None if declared.key is None else KeySource(declared.key)
     if key is not None and (fault := key_fault(key, schema.stored)):
         raise ConfigurationError(f"channels.{name}.key is {key.text!r}; {fault}")
-    history = declared.history
+    history, refused = declared.history, declared.refused
     state = None if key is None else StateRetention(history.latest, history.keys, history.key_age)
     retention = Retention(history.events, history.age, state)
     return ChannelType(
@@ -119,6 +121,7 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         SignalRules(frozenset(declared.signals.publish), signal_schema),
         key,
         _version(name, declared, directory),
+        refused=RefusedRetention(refused.events, refused.age, refused.bytes),
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from eventhub.common.similar_names import hint_at
-from eventhub.config.sections import ChannelSettings, Section
+from eventhub.config.channel_settings import ChannelSettings
+from eventhub.config.sections import Section
 from eventhub.config.service_links import looks_like_link
 from eventhub.config.settings import Settings, without_secrets
 

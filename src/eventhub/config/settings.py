@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from eventhub.auth.grants import Action
 from eventhub.common.addresses import parse_address
 from eventhub.config.auth_settings import AuthSettings
+from eventhub.config.channel_settings import ChannelSettings
 from eventhub.config.fields import (
     Host,
     Network,
@@ -22,7 +23,6 @@ from eventhub.config.fields import (
 )
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.config.sections import (
-    ChannelSettings,
     CloudEventsSettings,
     LogSettings,
     ShutdownSettings,

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from eventhub.config.auth_settings import KeySettings, VerificationKeySettings
-from eventhub.config.sections import (
+from eventhub.config.channel_settings import (
     ChannelSettings,
     HistorySettings,
-    Section,
+    RefusedSettings,
     SignalSettings,
     UpcastSettings,
 )
+from eventhub.config.sections import Section
 from eventhub.config.settings import PREFIX, Settings
 
 HEAD = """# Settings
@@ -48,7 +49,12 @@ REPEATED = (
     (
         "A channel type",
         "Below `channels.NAME`:",
-        (("", ChannelSettings), ("history.", HistorySettings), ("signals.", SignalSettings)),
+        (
+            ("", ChannelSettings),
+            ("history.", HistorySettings),
+            ("signals.", SignalSettings),
+            ("refused.", RefusedSettings),
+        ),
     ),
     (
         "A function that reads older events",

@@ -21,6 +21,7 @@ from eventhub.events.channel_names import NAME, NAME_LENGTH, check_name, parse_p
 from eventhub.events.compatibility.versions import TypeVersion
 from eventhub.events.event import Event, Since, State
 from eventhub.events.keys import KeySource, key_of, with_key
+from eventhub.events.refused_event import DEFAULT_REFUSED, RefusedRetention
 from eventhub.events.schema import Schema
 from eventhub.events.validation_errors import MISFIT
 
@@ -103,6 +104,7 @@ class ChannelType:
     key: KeySource | None = None
     """Where events have their key. None: the type has no keys, and channels have no state."""
     version: TypeVersion | None = None  # a built-in payload and any JSON have none
+    refused: RefusedRetention = DEFAULT_REFUSED
 
     def check_since(self, since: Since) -> None:
         """Raises InvalidSince for a state that channels of this type do not have."""

@@ -86,6 +86,14 @@ def of_bytes(attributes: dict[str, str], body: bytes) -> CloudEvent:
     return _event({**attributes, ENCODING: "base64"}, dump(b64encode(body).decode()))
 
 
+def json_of(attributes: Mapping[str, str], data: bytes) -> bytes:
+    """A CloudEvent in the JSON format, of what is stored of it."""
+    fields: dict[str, Any] = orjson.loads(attributes.get(EXTENSIONS, "{}"))
+    fields |= {name: attributes[name] for name in (*REQUIRED, *OPTIONAL) if name in attributes}
+    member = b"data_base64" if attributes.get(ENCODING) == "base64" else b"data"
+    return b'%b,"%b":%b}' % (dump(fields)[:-1], member, data)
+
+
 def checked_attributes(fields: Mapping[str, Any]) -> dict[str, str]:
     """The attributes to store for these context attributes, none of which is null.
 

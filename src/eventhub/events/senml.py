@@ -5,6 +5,7 @@ from typing import Any
 
 from eventhub.errors import InvalidEvent
 
+MEDIA_TYPE = b"application/senml+json"
 VERSION = 10
 RELATIVE = 2**28
 """Times below it are relative to now (4.5.3)."""

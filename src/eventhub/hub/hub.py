@@ -34,6 +34,7 @@ from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher, Told
 from eventhub.hub.readings import readings
 from eventhub.hub.references import ReferringPublisher
+from eventhub.hub.refused_events import RefusedEvents
 from eventhub.hub.schema_versions import SchemaVersions
 from eventhub.hub.selection_pages import SelectionPages
 from eventhub.hub.tasks import Tasks
@@ -62,7 +63,8 @@ class Hub:
         self._tasks = Tasks(self.faults)
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
-        self.publisher = Publisher(broker, metrics, self.faults, self.spawn)
+        self.refused_events = kept = RefusedEvents(types, broker, self.spawn, self.faults, self.now)
+        self.publisher = Publisher(broker, metrics, self.faults, self.spawn, kept.add)
         self.answered, self.delayed = self.publisher.answered, self.publisher.delayed
         self.rejected, self.refused = self.publisher.rejected, self.publisher.refused
         self.signal_rejected = self.publisher.signal_rejected

@@ -7,8 +7,11 @@ from typing import Any
 
 from eventhub.brokers.base import Broker
 from eventhub.common.faults import Faults
-from eventhub.errors import EventHubError, Internal
-from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
+from eventhub.delivery.cloudevents import MEDIA_TYPE
+from eventhub.errors import EventHubError, IdempotencyConflict, Internal
+from eventhub.events.cloudevents import SPECVERSION, json_of
+from eventhub.events.event import BY, NewEvent, NewEvents, Receipt, Receipts
+from eventhub.events.refused_event import AGAIN, OPTIONS, Received, precondition
 from eventhub.events.signal import Signal
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import PublishSpan
@@ -16,6 +19,8 @@ from eventhub.observability.tracing import PublishSpan
 Told = Callable[[Sequence[Receipt | EventHubError] | Exception], None]
 Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
 """`Tasks.spawn`."""
+Keep = Callable[[EventHubError, Received], None]
+"""`RefusedEvents.add`."""
 
 
 class Publisher:
@@ -27,6 +32,7 @@ class Publisher:
         metrics: Metrics,
         faults: Faults,
         spawn: Spawn,
+        keep: Keep,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -34,6 +40,7 @@ class Publisher:
         self._metrics = metrics
         self._faults = faults
         self._spawn = spawn
+        self._keep = keep
         self._clock = clock
 
     async def publish(
@@ -62,7 +69,7 @@ class Publisher:
         try:
             self._metrics.stored(self._clock() - begin)
             if isinstance(result, EventHubError):
-                self.rejected(event.channel, result)
+                self.rejected(event.channel, result, _received(event, result))
             elif not result.replayed:
                 self._metrics.published(event.channel.partition(".")[0], 1)
         except Exception as error:  # the event is stored, whatever the counting does
@@ -116,11 +123,18 @@ class Publisher:
         """A publish was answered this many seconds after its last byte had arrived."""
         self._metrics.answered(channel.partition(".")[0], seconds)
 
-    def rejected(self, channel: str, error: EventHubError) -> None:
-        """An event was rejected. When a deployment's own model failed, that is the cause."""
+    def rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> None:
+        """An event was rejected. When a deployment's own model failed, that is the cause.
+
+        `received`: what may be kept of it, if its principal may publish to the channel.
+        """
         self._note_model_fault(channel, error)
         self._metrics.rejected(channel.partition(".")[0], error.code)
         self.refused(error)
+        if received is not None:
+            self._keep(error, received)
 
     def signal_rejected(self, channel: str, error: EventHubError) -> None:
         """As `rejected`, for a signal."""
@@ -172,8 +186,22 @@ class Publisher:
         stored: dict[str, int] = {}
         for event, result in zip(events, results, strict=True):
             if isinstance(result, EventHubError):
-                self.rejected(event.channel, result)
+                self.rejected(event.channel, result, _received(event, result))
             elif not result.replayed:
                 stored[event.channel] = stored.get(event.channel, 0) + 1
         for channel, count in stored.items():
             self._metrics.published(channel.partition(".")[0], count)
+
+
+def _received(event: NewEvent, error: EventHubError) -> Received | None:
+    """What is kept of an event that the broker refuses for its idempotency key."""
+    if not isinstance(error, IdempotencyConflict) or (event.key or "").startswith(AGAIN):
+        return None
+    attributes = event.attributes or {}
+    options = {name: attributes[name] for name in OPTIONS if name in attributes}
+    options |= precondition(event.expected)
+    body, by = event.data, attributes.get(BY)
+    if SPECVERSION in attributes:
+        body = json_of(attributes, event.data)
+        options["content_type"] = MEDIA_TYPE.decode()
+    return Received(event.channel, body, by, None, event.key, attributes, options)

@@ -74,6 +74,7 @@ class Application:
         self.manager = ConnectionManager(settings, self.hub, authentication)
         metrics.read(self.hub.readings)
         metrics.read(self.hub.schemas.readings)
+        metrics.read(self.hub.refused_events.readings)
         metrics.read(self.hub.patterns.readings)
         metrics.read(self.hub.patterns.cursors.readings)
         metrics.read(self.manager.readings)

@@ -10,6 +10,7 @@ from eventhub.errors import EventHubError, PayloadTooLarge
 from eventhub.events.channel_types import ChannelType, ChannelTypes
 from eventhub.events.event import NewEvent
 from eventhub.events.references import Reference
+from eventhub.events.refused_event import Received
 from eventhub.events.signal import Signal
 from eventhub.filters.event_filter import EventFilter
 from eventhub.session.commands import Ref
@@ -101,8 +102,10 @@ class ChannelAccess(Protocol):
         """Hand a validated signal on. Raises BrokerUnavailable, ShuttingDown."""
         ...
 
-    def rejected(self, channel: str, error: EventHubError) -> None:
-        """An event was rejected before it reached the hub."""
+    def rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> None:
+        """An event was rejected before it reached the hub. `received` may be kept."""
         ...
 
     def signal_rejected(self, channel: str, error: EventHubError) -> None:

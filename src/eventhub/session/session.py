@@ -44,7 +44,7 @@ from eventhub.session.commands import (
 from eventhub.session.deferred_messages import DeferredMessages
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submitter
 from eventhub.session.positions_in_parts import PositionsInParts
-from eventhub.session.publishing import checked_event, checked_signal
+from eventhub.session.publishing import checked_command, checked_event, checked_signal
 from eventhub.session.subscribing import authorize, new_subscriber, since_of
 from eventhub.session.subscriptions import Subscriptions
 
@@ -107,7 +107,7 @@ class Session:
         try:
             fields = self.dialect.fields_of(message, self._limits.depth)
             ref = ref_of(fields)
-            self._dispatch(self.dialect.command_of(fields))
+            self._dispatch(checked_command(fields, self.dialect, self._channels, self._identity))
         except EventHubError as error:
             self.error(error, ref)
 

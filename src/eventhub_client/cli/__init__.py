@@ -24,7 +24,10 @@ COMMANDS = {
         "bench",
         "doctor",
     )
-} | {"context": "eventhub_client.cli.context:app"}
+} | {
+    "context": "eventhub_client.cli.context:app",
+    "refused": "eventhub_client.cli.refused:app",
+}
 
 app = typer.Typer(
     name="eventhub-client",

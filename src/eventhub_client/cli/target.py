@@ -61,9 +61,18 @@ class Target:
         return authorization(self.token or self.api_key)
 
     def request(
-        self, method: str, path: str, *, query: dict[str, Any] | None = None, body: object = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: object = None,
+        content: bytes | None = None,
     ) -> Mapping[str, Any]:
-        """A request that is answered with JSON. Raises HubError."""
+        """A request that is answered with JSON, or nothing. `content`: its body, if not `body`.
+
+        Raises HubError.
+        """
         try:
             response = httpx.request(
                 method,
@@ -72,6 +81,7 @@ class Target:
                 headers=self.headers,
                 timeout=HTTP_SECONDS,
                 json=body,
+                content=content,
             )
         except TRANSIENT as failure:
             said = f"{self.url} cannot be reached: {type(failure).__name__}: {failure}"

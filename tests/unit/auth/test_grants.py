@@ -138,7 +138,7 @@ def test_nothing_and_everything() -> None:
 
 
 def test_the_actions_have_the_names_that_tokens_and_settings_use() -> None:
-    names = ["subscribe", "publish", "presence", "signal", "moderate"]
+    names = ["subscribe", "publish", "presence", "signal", "moderate", "refused"]
     assert [str(action) for action in Action] == names
 
 

@@ -43,6 +43,7 @@ def test_a_valid_token_gives_its_principal(algorithm: str, key_id: str | None) -
         Action.PRESENCE: (),
         Action.SIGNAL: (),
         Action.MODERATE: (),
+        Action.REFUSED: (),
     }
     assert not found.operator
 

@@ -408,7 +408,7 @@ def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
             "channels: {a: {zzz: 1}}",
             "channels.a.zzz: unknown key; "
             "expected one of anonymous, compatibility, history, key, payload, presence, publish, "
-            "rate, sender, signals, slow, upcast, version",
+            "rate, refused, sender, signals, slow, upcast, version",
         ),
         (
             "zzz: 1",

@@ -14,6 +14,7 @@ from eventhub.events.cloudevents import (
     checked_attributes,
     is_json,
     is_uri_reference,
+    json_of,
     of_bytes,
     of_json,
 )
@@ -183,3 +184,19 @@ def test_uri_references(text: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "a b", "\\", '"', "<a>", "%", "%g0", "a:b:c d", ":a"])
 def test_what_is_no_uri_reference(text: str) -> None:
     assert not is_uri_reference(text)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"data": None},
+        {"data": {"a": 1.5}, "subject": "é", "traceparent": "00", "shelf": 4, "open": True},
+        {"data": "x", "datacontenttype": "text/plain"},
+        {"data_base64": "/w==", "datacontenttype": "image/png", "dataschema": "urn:s"},
+    ],
+)
+def test_what_is_stored_of_a_cloudevent_is_a_cloudevent_again(fields: dict[str, Any]) -> None:
+    found = of_json(MINIMAL | fields)
+    again = json_of(found.attributes | {"by": "ana"}, found.data)
+    assert json.loads(again) == MINIMAL | fields
+    assert of_json(json.loads(again)) == found

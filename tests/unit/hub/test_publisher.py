@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from eventhub.common.faults import Faults
-from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent, RateLimited
+from eventhub.errors import (
+    BrokerUnavailable,
+    EventHubError,
+    IdempotencyConflict,
+    InvalidEvent,
+    RateLimited,
+)
 from eventhub.events.event import NewEvent, NewEvents, Position, Receipt, Receipts
+from eventhub.events.refused_event import AGAIN, Received
 from eventhub.hub.publisher import Publisher
 
 Results = Sequence[Receipt | EventHubError]
@@ -99,11 +106,13 @@ class Node:
         self.now = 50.0
         self.metrics, self.faults = Metrics(), Models()
         self.broker = Broker(self, outcome)
+        self.kept: list[tuple[str, Received]] = []
         self.publisher = Publisher(
             self.broker,  # type: ignore[arg-type]  # as much of a broker as is asked
             self.metrics,  # type: ignore[arg-type]  # the same
             self.faults,
             self.spawn,
+            lambda error, received: self.kept.append((error.code, received)),
             clock=lambda: self.now,
         )
 
@@ -221,6 +230,16 @@ def test_the_cause_of_a_rejection_is_a_fault_of_the_model() -> None:
     node.publisher.rejected("chat.a", error)
     assert node.faults.models == [("chat.a", "in the model")]
     assert node.faults.counts == {}
+
+
+def test_an_event_whose_key_was_used_is_kept_unless_it_is_published_again() -> None:
+    node = Node((IdempotencyConflict("used"),))
+    event = NewEvent("a.x", b"1", 0, {"by": "ana", "refers": "e-1"}, "k", Position("e", 7))
+    node.publisher.publish_now(event)
+    node.publisher.publish_now(event._replace(key=f"{AGAIN}01"))
+    options = {"refers": "e-1", "if_match": "e-7"}
+    received = Received("a.x", b"1", "ana", None, "k", event.attributes, options)
+    assert node.kept == [("idempotency_conflict", received)]
 
 
 def test_delays_and_answers_are_counted() -> None:

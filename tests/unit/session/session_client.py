@@ -24,6 +24,7 @@ from eventhub.events.channel_types import (
 )
 from eventhub.events.event import NewEvent, Position
 from eventhub.events.references import Reference
+from eventhub.events.refused_event import Received
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.events.signal import Signal
 from eventhub.filters.event_filter import EventFilter
@@ -156,7 +157,9 @@ class Node:
     def signal_rejected(self, channel: str, error: EventHubError) -> None:
         self.calls.append(("signal rejected", f"{channel} {error.code}"))
 
-    def rejected(self, channel: str, error: EventHubError) -> None:
+    def rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> None:
         self.calls.append(("rejected", f"{channel} {error.code}"))
 
     def now(self) -> int:

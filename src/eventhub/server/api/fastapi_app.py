@@ -14,6 +14,7 @@ from eventhub.server.api.operator_routes import add_operator_routes
 from eventhub.server.api.presence_routes import add_presence_routes
 from eventhub.server.api.publish_openapi import add_publish_routes
 from eventhub.server.api.read_routes import add_read_routes
+from eventhub.server.api.refused_routes import add_refused_routes
 from eventhub.server.api.selection_route import add_selection_route
 from eventhub.server.api.subscribe_routes import add_subscribe_routes
 from eventhub.server.connections.manager import ConnectionManager
@@ -50,6 +51,7 @@ def build_fastapi_app(
     add_selection_route(api, manager)
     add_presence_routes(api, manager)
     add_subscribe_routes(api, manager)
+    add_refused_routes(api, manager)
     add_health_routes(api, manager, scrape)
     add_operator_routes(api, manager.operators, manager.settings.limits.body_seconds)
     complete_document(api, manager.settings.auth)

@@ -9,7 +9,7 @@ from eventhub.config.auth_settings import AuthSettings
 from eventhub.server.messages.problem import PROBLEM_TYPE
 
 MODELS = "#/components/schemas"
-GUARDED = ("/v1/channels", "/v1/events", "/v1/sse", "/v1/admin", "/metrics")
+GUARDED = ("/v1/channels", "/v1/events", "/v1/sse", "/v1/refused", "/v1/admin", "/metrics")
 """How paths begin that a credential may be needed for."""
 OPERATORS = ("/v1/admin", "/metrics")
 """How paths begin that an operator's credential is needed for."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from eventhub.delivery.cloudevents import BATCH_TYPE, MEDIA_TYPE
 from eventhub.events.references import Relation
+from eventhub.events.senml import MEDIA_TYPE as SENML_TYPE
 from eventhub.server.api.asgi_response import AsgiResponse
 from eventhub.server.api.cloudevent_pages import CLOUDEVENT
 from eventhub.server.api.openapi import MODELS, Batch, ChannelsBatch, Signaled, Stored
@@ -20,7 +21,6 @@ from eventhub.server.publish.channel_items import ChannelItem
 from eventhub.server.publish.channels_endpoint import PATH
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.handling import PARAMETER, Handling
-from eventhub.server.publish.senml_batch import MEDIA_TYPE as SENML_TYPE
 from eventhub.server.publish.signal_endpoint import SIGNAL
 
 HEADERS = {

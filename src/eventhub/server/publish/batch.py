@@ -12,6 +12,7 @@ from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.events.arrays import ArrayPart, pieces
 from eventhub.events.event import NewEvent
+from eventhub.events.refused_event import Received
 from eventhub.server.connections.fair_queue import FairQueue, TimeSlice
 from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.publish.handling import CHECK_BYTES, CHECK_ITEMS, DETAILED_REFUSALS
@@ -25,7 +26,7 @@ WHITE_SPACE = b" \t\r\n"
 
 
 class BatchDecoder:
-    """Decodes one array. `rejected` is called with the error of each refused item."""
+    """Decodes one array. `rejected` is called with each refused item's error, and what it was."""
 
     __slots__ = (
         "_fair_queue",
@@ -46,7 +47,7 @@ class BatchDecoder:
         self,
         request: PublishRequest,
         fair_queue: FairQueue,
-        rejected: Callable[[EventHubError], None],
+        rejected: Callable[[EventHubError, Received | None], None],
     ) -> None:
         self._request, self._fair_queue, self._rejected = request, fair_queue, rejected
         self._outcomes: list[NewEvent | EventHubError] = []
@@ -78,7 +79,7 @@ class BatchDecoder:
         start, end, alone = part
         limits = self._request.limits
         if alone and (error := size_error(body[start:end], limits, self.beside)) is not None:
-            self._refuse(error)
+            self._refuse(error, body[start:end])
             self._request.decoder.check_count(len(self._outcomes))
         else:
             await self._decode_array(b"[%b]" % body[start:end], body, start - 1, share)
@@ -117,18 +118,18 @@ class BatchDecoder:
             self._misfit = self._misfit or channel_type.misfit()
             self._refuse(self._misfit)
             return 0
-        size = 0
+        item = b""
         try:
             item = dump(value)
-            size = len(item)
             event = self._request.decoder.decode(item, len(self._outcomes), detailed=detailed)
             self._outcomes.append(event)
         except EventHubError as error:
-            self._refuse(error)
-        return size
+            self._refuse(error, item)
+        return len(item)
 
-    def _refuse(self, error: EventHubError) -> None:
-        self._rejected(error)
+    def _refuse(self, error: EventHubError, item: bytes = b"") -> None:
+        kept = self._refusals < DETAILED_REFUSALS
+        self._rejected(error, self._request.received(item, is_item=True) if kept else None)
         self._refusals += 1
         if self._refusals > DETAILED_REFUSALS:  # items with the same message share one error
             error = self._shared_errors.setdefault((type(error), error.message), error)

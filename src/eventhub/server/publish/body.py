@@ -34,9 +34,21 @@ class BodyRequest(Protocol):
         ...
 
 
-async def read_body(manager: ConnectionManager, request: BodyRequest, receive: Receive) -> bytes:
+class Body(bytearray):
+    """What was received of a body, unpacked."""
+
+    is_whole = False
+
+
+async def read_body(
+    manager: ConnectionManager,
+    request: BodyRequest,
+    receive: Receive,
+    body: Body | None = None,
+) -> bytes:
     """Return the whole body, unpacked if it is compressed.
 
+    `body`, an empty one, has what was received, also after an error.
     Until its last chunk arrives, a body in several chunks counts among its principal's connections.
     Raises InvalidRequest, PayloadTooLarge, RequestTimeout, TooManyConnections; ConnectionResetError
     if the client leaves.
@@ -47,12 +59,13 @@ async def read_body(manager: ConnectionManager, request: BodyRequest, receive: R
         raise too_large(f"the body has {length} bytes", "body_bytes", limits.body_bytes)
     # Not bytes: these would be copied for each chunk, so that a chunk of one byte would cost as
     # much as the body.
-    body = bytearray()
+    body = Body() if body is None else body
     deadline = asyncio.get_running_loop().time() + limits.body_seconds
     if await _read_chunk(receive, body, limits, deadline):
         with manager.registry.counted(request.principal):
             while await _read_chunk(receive, body, limits, deadline):
                 pass
+    body.is_whole = True
     return bytes(body)
 
 

@@ -14,6 +14,7 @@ from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.compatibility.versions import stamped
 from eventhub.events.deletions import deletion
 from eventhub.events.event import NewEvent, with_author
+from eventhub.events.refused_event import OPTIONS, Received
 from eventhub.events.signal import Signal
 from eventhub.events.since import parse_expected
 from eventhub.events.validation_errors import model_details
@@ -86,7 +87,8 @@ class ChannelItemDecoder:
             self._counts[channel.partition(".")[0]] += 1
             return self._event(item, sent, decoder, index, detailed=detailed)
         except EventHubError as error:
-            return self._rejected(channel, error.without_traceback())
+            received = self._received(value) if detailed else None
+            return self._rejected(channel, error.without_traceback(), received)
 
     def _event(
         self,
@@ -179,8 +181,31 @@ class ChannelItemDecoder:
             )
         return self._charges[name]
 
-    def _rejected(self, channel: str, error: EventHubError) -> EventHubError:
-        self._manager.hub.rejected(channel, error)
+    def _received(self, value: Any) -> Received | None:
+        """What is kept of a refused item: if it is an event that it names a channel for.
+
+        None of a channel that its principal may not publish to.
+        """
+        if not isinstance(value, dict) or "data" not in value or value.get("signal"):
+            return None
+        channel, key = value.get("channel"), value.get("key")
+        if not isinstance(channel, str) or isinstance(self._decoder(channel), EventHubError):
+            return None
+        attributes = value.get("attributes")
+        return Received(
+            channel,
+            dump(value["data"]),
+            self._principal.author,
+            "http",
+            key if isinstance(key, str) else self._key,
+            {**self._attributes, **(attributes if isinstance(attributes, dict) else {})},
+            {name: value[name] for name in OPTIONS if isinstance(value.get(name), str)},
+        )
+
+    def _rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> EventHubError:
+        self._manager.hub.rejected(channel, error, received)
         return error
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from eventhub.common.strict_json import dump
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.events.cloudevents import of_json
 from eventhub.events.event import NewEvent
@@ -41,5 +42,5 @@ class CloudEventBatchDecoder(BatchDecoder):
             self._outcomes.append(event)
             return len(found.data)
         except EventHubError as error:
-            self._refuse(error)
+            self._refuse(error, dump(value))
             return 0

@@ -12,10 +12,12 @@ from functools import partial
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from eventhub.auth.principal import Principal
 from eventhub.common.faults import internal
 from eventhub.delivery.cloudevents import BATCH_TYPE
 from eventhub.errors import EventHubError, InvalidJson, UnsupportedMediaType
 from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.senml import MEDIA_TYPE as SENML_TYPE
 from eventhub.observability.tracing import trace_id_of
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.fair_queue import SLICE_SECONDS, TimeSlice
@@ -24,11 +26,12 @@ from eventhub.server.messages.asgi_extensions import OFFER
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.publish.batch import WHITE_SPACE, BatchDecoder
-from eventhub.server.publish.body import read_body
+from eventhub.server.publish.body import Body, read_body
 from eventhub.server.publish.cloudevent_batch import CloudEventBatchDecoder
 from eventhub.server.publish.content_coding import unpacked
 from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
+from eventhub.server.publish.refused_head import arrived, received_with
 from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.publish.response import (
     PublishResponse,
@@ -37,7 +40,6 @@ from eventhub.server.publish.response import (
     results_response_in_turns,
     send_response,
 )
-from eventhub.server.publish.senml_batch import MEDIA_TYPE as SENML_TYPE
 from eventhub.server.publish.senml_batch import SenmlBatchDecoder
 from eventhub.server.publish.signal_endpoint import SignalEndpoint
 from eventhub.server.publish.waiting_publish import stopped_meanwhile
@@ -75,6 +77,8 @@ class PublishEndpoint:
         if b"signal" in scope["query_string"]:
             return await self._send_signal(scope, receive, send)
         request: PublishRequest | None = None
+        principal: Principal | None = None
+        body = Body()
         try:
             headers = headers_by_name(scope["headers"])
             principal = await self._manager.authentication.admit(headers, address=address_of(scope))
@@ -86,31 +90,40 @@ class PublishEndpoint:
             if request.is_ndjson:
                 await self._publish_lines(request, scope, receive, send)
             else:
-                await self._publish_body(request, scope, receive, send)
+                await self._publish_body(request, scope, receive, send, body)
         except EventHubError as error:
             if request is not None:
                 request.end_trace((error,))
-            self._manager.hub.rejected(scope["path"][len(PREFIX) :], error)
+                cut = error.limit == "body_bytes" or (bool(body) and not body.is_whole)
+                begun = body or (arrived(request.headers, receive)[0] if cut else b"")
+                received = request.received(begun, cut=cut)
+            else:
+                received = received_with(self._manager, scope, principal, receive)
+            self._manager.hub.rejected(scope["path"][len(PREFIX) :], error, received)
             await send_problem(send, error.without_traceback())
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
     async def publish_known(self, request: PublishRequest, body: bytes) -> PublishResponse:
         """Publish a body whose head was accepted before. Returns the response."""
+        response = await self.publish_body(request, body)
+        path = PREFIX + request.channel
+        self._manager.access_log.write(request.method, path, response.status, request.address)
+        return response
+
+    async def publish_body(self, request: PublishRequest, body: bytes) -> PublishResponse:
+        """As `publish_known`, without a line in the access log."""
         manager = self._manager
         try:
             if request.charge is not None:
                 request.charge.check()
-            response = await self._publish_whole(request, body, {})
+            return await self._publish_whole(request, body, {})
         except EventHubError as error:
-            manager.hub.rejected(request.channel, error)
-            response = problem_response(error.without_traceback())
+            manager.hub.rejected(request.channel, error, request.received(body))
+            return problem_response(error.without_traceback())
         except Exception as error:
             manager.hub.faults.note("request", error, channel=request.channel)
-            response = problem_response(internal())
-        path = PREFIX + request.channel
-        manager.access_log.write(request.method, path, response.status, request.address)
-        return response
+            return problem_response(internal())
 
     async def _publish_lines(
         self, request: PublishRequest, scope: Scope, receive: Receive, send: Send
@@ -125,7 +138,12 @@ class PublishEndpoint:
                 self._log_lenient(request, *stream.body_error)
 
     async def _publish_body(
-        self, request: PublishRequest, scope: Scope, receive: Receive, send: Send
+        self,
+        request: PublishRequest,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        received: Body,
     ) -> None:
         if request.charge is not None:
             request.charge.check()
@@ -133,7 +151,7 @@ class PublishEndpoint:
             raise UnsupportedMediaType(
                 "the body is multipart/form-data; expected JSON, as in: curl -d '{…}'"
             )
-        body = await read_body(self._manager, request, receive)
+        body = await read_body(self._manager, request, receive, received)
         await send_response(send, await self._publish_whole(request, body, scope))
 
     async def _publish_whole(
@@ -163,7 +181,7 @@ class PublishEndpoint:
         except EventHubError as error:
             if not (request.is_lenient and is_event_fault(error)):
                 raise
-            self._manager.hub.rejected(request.channel, error)
+            self._manager.hub.rejected(request.channel, error, request.received(body))
             self._log_lenient(request, error.code, error.message)
             return await self._results(request, (error,))
         except Exception as error:

@@ -17,6 +17,7 @@ from eventhub.auth.principal import ANYONE
 from eventhub.common.faults import internal
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
+from eventhub.events.refused_event import Received
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, WHITE_SPACE
 from eventhub.server.publish.endpoint import (
@@ -123,7 +124,8 @@ class PublishFastPath:
             else:
                 outcome = self._hub.publish_now(events)
         except Exception as error:
-            response = self._failed(request, error, trace)
+            received = request.received(body, key=key)
+            response = self._failed(request, error, trace, received)
         else:
             response = _response(request, outcome, trace)
         self._answered(request, response, trace, begin)
@@ -166,14 +168,18 @@ class PublishFastPath:
         return waiting
 
     def _failed(
-        self, request: PublishRequest, error: Exception, trace: LaneTrace | None
+        self,
+        request: PublishRequest,
+        error: Exception,
+        trace: LaneTrace | None,
+        received: Received | None = None,
     ) -> PublishResponse:
         """The response when nothing is known to be stored."""
         if not isinstance(error, EventHubError):
             trace_id = None if trace is None else trace.id
             self._hub.faults.note("publish", error, channel=request.channel, trace_id=trace_id)
             error = internal()
-        self._hub.rejected(request.channel, error)
+        self._hub.rejected(request.channel, error, received)
         if trace is not None:
             trace.end((error,), error)
         return problem_response(error.without_traceback())

@@ -232,7 +232,8 @@ class NdjsonPublish:
             detailed = self._response.rejected < DETAILED_REFUSALS
             return self._request.decoder.decode(line, self._lines_read, detailed=detailed)
         except EventHubError as error:
-            self._manager.hub.rejected(self._request.channel, error)
+            received = self._request.received(line or b"", cut=line is None)
+            self._manager.hub.rejected(self._request.channel, error, received)
             self._response.refuse(self._lines_read, error)
             return None
 

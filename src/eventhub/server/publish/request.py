@@ -4,17 +4,21 @@ It reads no body and sends no response. `headers.py` parses the headers, `decode
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from starlette.types import Scope
 
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
+from eventhub.delivery.cloudevents import BATCH_TYPE, MEDIA_TYPE
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.cloudevents import of_bytes
 from eventhub.events.compatibility.versions import stamped
-from eventhub.events.event import NewEvent, Receipt, with_author
+from eventhub.events.event import NewEvent, Position, Receipt, with_author
 from eventhub.events.references import Reference, Relation, reference, with_reference
+from eventhub.events.refused_event import CLOUDEVENT, Received, precondition
+from eventhub.events.senml import MEDIA_TYPE as SENML_TYPE
 from eventhub.hub.hub import Hub
 from eventhub.observability.tracing import PublishSpan, trace_id_of
 from eventhub.server.connections.manager import ConnectionManager
@@ -43,6 +47,13 @@ PREFIX = "/v1/channels/"
 """A publish request's path is this and the channel's name."""
 
 
+class Again(NamedTuple):
+    """A refused event is published again: as which kind of publisher, and with which key."""
+
+    kind: PublisherKind
+    key: str
+
+
 class PublishRequest:
     """The parts of a request that apply to each of its events.
 
@@ -53,6 +64,7 @@ class PublishRequest:
         "_span",
         "_tracing",
         "address",
+        "again",
         "channel",
         "channel_type",
         "charge",
@@ -76,7 +88,9 @@ class PublishRequest:
         scope: Scope,
         headers: Mapping[bytes, bytes],
         principal: Principal,
+        again: Again | None = None,
     ) -> None:
+        self.again = again
         self.channel: str = scope["path"][len(PREFIX) :]
         self.method: str = scope.get("method", "POST")
         self.address = address_of(scope)
@@ -84,7 +98,7 @@ class PublishRequest:
         self.headers = headers
         self.principal = principal
         self.channel_type: ChannelType = manager.hub.types.resolve(self.channel)
-        self.channel_type.admit(PublisherKind.PRODUCER)
+        self.channel_type.admit(PublisherKind.PRODUCER if again is None else again.kind)
         principal.authorize(Action.PUBLISH, self.channel, self.channel_type.anonymous)
         self.charge = manager.publish_quota.charge_for(principal, self.address, self.channel_type)
         self.limits = manager.settings.limits
@@ -96,7 +110,7 @@ class PublishRequest:
             scope["query_string"], PARAMETER, "refers", "relation", also="signal"
         )
         self.handling = handling_of(prefer_of(scope, headers), parameters)
-        self.key = idempotency_key_of(headers)
+        self.key = idempotency_key_of(headers) if again is None else again.key
         self.reference = self._reference(parameters) if parameters else None
         self.sent_attributes = self._attributes(scope)
         self.decoder = EventDecoder(
@@ -109,11 +123,7 @@ class PublishRequest:
         )
         self.decoder.attributes = self.sent_attributes
         self.decoder.author = principal.author
-        if (expected := precondition_of(headers)) is not None:
-            self.channel_type.check_has_key("a precondition")
-            if self.is_ndjson:
-                raise self.precondition_of_many()
-            self.decoder.expected = expected
+        self._expect(precondition_of(headers))
         self._tracing = manager.hub.tracing
         self._span: PublishSpan | None = None
 
@@ -165,6 +175,14 @@ class PublishRequest:
             return self.decoder.decode_cloudevent(of_bytes(dict(self.sent_attributes or {}), body))
         return self.decoder.decode_cloudevent(of_structured(body))
 
+    def _expect(self, expected: Position | None) -> None:
+        """Set the precondition, if there is one. Raises InvalidRequest."""
+        if expected is not None:
+            self.channel_type.check_has_key("a precondition")
+            if self.is_ndjson:
+                raise self.precondition_of_many()
+            self.decoder.expected = expected
+
     def _of_cloudevents(self, scope: Scope) -> dict[str, str] | None:
         """The attributes that all CloudEvents of the request have. Raises InvalidRequest."""
         if self.mode is Mode.BINARY:
@@ -196,6 +214,43 @@ class PublishRequest:
     def reference_of_many() -> InvalidRequest:
         """The error for several events with one reference."""
         return InvalidRequest("refers is for one event; expected a single event")
+
+    def received(
+        self,
+        body: bytes | bytearray,
+        *,
+        key: bytes | None = None,
+        cut: bool = False,
+        is_item: bool = False,
+    ) -> Received | None:
+        """What is kept of an event that is refused. None if it is published again: it is kept.
+
+        `is_item`: the body is an item of the request's array.
+        """
+        if self.again is not None:
+            return None
+        options = self._form(is_item=is_item)
+        if self.reference is not None:
+            options |= {"refers": str(self.reference.target), "relation": self.reference.relation}
+        options |= precondition(self.decoder.expected)
+        sent = self.key if key is None else key.decode("latin-1")
+        by, attributes = self.principal.author, self.sent_attributes
+        return Received(self.channel, body, by, "http", sent, attributes, options, cut)
+
+    def _form(self, *, is_item: bool) -> dict[str, str]:
+        """How a refused body was sent, if it was not JSON alone.
+
+        Each CloudEvent of a batch is kept by itself, as structured. A record of a SenML pack is
+        kept as it was resolved, which is JSON.
+        """
+        if self.mode is None:
+            is_pack = self.media_type == SENML_TYPE and not is_item
+            return {"content_type": SENML_TYPE.decode()} if is_pack else {}
+        if self.mode is Mode.BINARY:
+            sent = self.sent_attributes or {}
+            return {name: sent[name] for name in CLOUDEVENT if name in sent}
+        is_batch = self.mode is Mode.BATCH and not is_item
+        return {"content_type": (BATCH_TYPE if is_batch else MEDIA_TYPE).decode()}
 
     def pay(self, count: int) -> None:
         """Charge for this many events, stored or refused. Raises RateLimited, PayloadTooLarge."""

@@ -18,7 +18,13 @@ class Server(Target):
     """Many channels, each with a reader."""
 
     def request(
-        self, method: str, path: str, *, query: Any = None, body: object = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Any = None,
+        body: object = None,
+        content: bytes | None = None,
     ) -> dict[str, Any]:
         if self.token == "refused":
             raise error(Problem("unauthorized", "no token was sent", 401))

@@ -7,6 +7,7 @@ from eventhub.auth.principal import ANYONE
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent
+from eventhub.events.refused_event import Received
 from eventhub.server.connections.fair_queue import BURST, FairQueue
 from eventhub.server.publish.batch import BatchDecoder
 from eventhub.server.publish.request import PublishRequest
@@ -39,11 +40,16 @@ class Batch:
         }
         self.request = PublishRequest(manager, scope, headers, ANYONE)
         self.refused: list[EventHubError] = []
+        self.kept: list[Received | None] = []
         self.pauses = 0
+
+    def rejected(self, error: EventHubError, received: Received | None) -> None:
+        self.refused.append(error)
+        self.kept.append(received)
 
     async def take(self, body: bytes) -> list[NewEvent | EventHubError]:
         fair_queue = CountingQueue(asyncio.get_running_loop())
-        found = await BatchDecoder(self.request, fair_queue, self.refused.append).decode(body)
+        found = await BatchDecoder(self.request, fair_queue, self.rejected).decode(body)
         self.pauses = fair_queue.asked
         return found
 

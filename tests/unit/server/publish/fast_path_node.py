@@ -22,7 +22,9 @@ class Node:
         self.rejected: list[tuple[str, str]] = []
         self.answered: list[str] = []
         hub: Any = self.manager.hub
-        hub.rejected = lambda channel, error: self.rejected.append((channel, error.code))
+        hub.rejected = lambda channel, error, received=None: self.rejected.append(
+            (channel, error.code)
+        )
         hub.publisher.rejected = hub.rejected
         hub.answered = lambda channel, seconds: self.answered.append(channel)
 

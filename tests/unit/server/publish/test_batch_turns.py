@@ -144,7 +144,7 @@ class SpentQueue(CountingQueue):
 async def test_decoding_waits_for_a_turn_that_has_time_for_its_size() -> None:
     fair_queue = SpentQueue(asyncio.get_running_loop())
     batch = Batch()
-    found = await BatchDecoder(batch.request, fair_queue, batch.refused.append).decode(b"[1,2,3]")
+    found = await BatchDecoder(batch.request, fair_queue, batch.rejected).decode(b"[1,2,3]")
     assert len(found) == 3
     assert (fair_queue.asked, fair_queue.size) == (1, len(b"[1,2,3]"))
 

@@ -55,7 +55,7 @@ class Items:
         self.charged: list[str] = []
         self.charge = Charge()
         hub: Any = manager.hub
-        hub.rejected = lambda name, error: self.rejected.append((name, error.code))
+        hub.rejected = lambda name, error, received=None: self.rejected.append((name, error.code))
         hub.signal_rejected = lambda name, error: self.signals_rejected.append((name, error.code))
         quota: Any = manager.publish_quota
         quota.charge_for = self._charge_for

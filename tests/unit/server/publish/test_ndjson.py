@@ -17,6 +17,7 @@ from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.events.refused_event import Received
 from eventhub.server.connections.fair_queue import SLICE_SECONDS, FairQueue
 from eventhub.server.publish.handling import Handling
 from eventhub.server.publish.ndjson import BLANK_LINES, KEYED_LINES, LINES_PER_GROUP, NdjsonPublish
@@ -59,6 +60,8 @@ class FakeRequest:
 
     def begin_trace(self) -> None: ...
 
+    def received(self, line: bytes, *, cut: bool) -> None: ...
+
     async def publish(
         self, hub: Any, events: Sequence[NewEvent]
     ) -> Sequence[Receipt | EventHubError]:
@@ -79,7 +82,9 @@ class FakeHub:
     def now(self) -> int:
         return 0
 
-    def rejected(self, channel: str, error: EventHubError) -> None:
+    def rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> None:
         assert isinstance(error, PayloadTooLarge)
 
     async def publish(self, events: Sequence[NewEvent]) -> list[Receipt]:

@@ -29,3 +29,27 @@ def test_the_header_prefer_wins_over_the_query_string() -> None:
     assert publish_request(query=b"handling=lenient").handling is Handling.LENIENT
     strict = publish_request({b"prefer": b"handling=strict"}, query=b"handling=lenient")
     assert strict.handling is Handling.STRICT
+
+
+CLOUDEVENT, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+SENML = "application/senml+json"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "is_item", "kept_as"),
+    [
+        ("application/json", False, None),
+        ("application/json", True, None),
+        (SENML, False, SENML),
+        (SENML, True, None),
+        (CLOUDEVENT, False, CLOUDEVENT),
+        (BATCH, False, BATCH),
+        (BATCH, True, CLOUDEVENT),
+    ],
+)
+def test_what_is_refused_is_kept_with_the_media_type_that_it_needs(
+    media_type: str, kept_as: str | None, *, is_item: bool
+) -> None:
+    kept = publish_request({b"content-type": media_type.encode()}).received(b"1", is_item=is_item)
+    assert kept is not None
+    assert (kept.options or {}).get("content_type") == kept_as

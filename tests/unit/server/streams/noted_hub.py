@@ -9,6 +9,7 @@ from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Position, Since
+from eventhub.events.refused_event import Received
 from eventhub.events.signal import Signal
 from eventhub.filters.event_filter import EventFilter
 from eventhub.filters.registry import Filters
@@ -54,7 +55,9 @@ class Noted:
 
     def refused(self, error: EventHubError) -> None: ...
 
-    def rejected(self, channel: str, error: EventHubError) -> None: ...
+    def rejected(
+        self, channel: str, error: EventHubError, received: Received | None = None
+    ) -> None: ...
 
     def now(self) -> int:
         return 0
