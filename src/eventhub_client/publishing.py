@@ -106,7 +106,7 @@ def publish_one(
     path = channel_path(channel, refers=delivery.refers, relation=delivery.relation)
     is_array = body.startswith(b"[") and "id" not in (delivery.attributes or {})
     if is_array and delivery.refers is not None:  # with this header, it is one event
-        headers, is_array = {**headers, "ce-specversion": "1.0"}, False
+        headers, is_array = {**headers, "ce-id": quote(headers["idempotency-key"])}, False
     if is_array and delivery.if_match is not None:  # the request of an array tests nothing
         path, body = "/v1/events", _item(channel, body, delivery)
     elif is_array:
