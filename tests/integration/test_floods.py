@@ -267,7 +267,7 @@ def test_a_compressed_message_is_inflated_up_to_the_limit_and_no_further(start: 
         answer = http.post(
             f"{hub.url}/v1/channels/chat.a", content=bomb, headers={"Content-Encoding": "deflate"}
         )
-        assert answer.status_code == 415
+        assert answer.status_code == 413
 
 
 def cpu_seconds(pid: int) -> float:

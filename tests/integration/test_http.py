@@ -129,8 +129,8 @@ def test_a_body_with_content_encoding_identity_is_accepted(
     assert answer.status == 201
 
 
-@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "identity, gzip", "zstd"])
-def test_a_body_with_a_content_encoding_is_refused(
+@pytest.mark.parametrize("coding", ["br", "compress", "GZIP, gzip", "zstd, identity, zstd", "*"])
+def test_a_body_with_another_content_encoding_is_refused(
     served: EventHubServer, path: str, coding: str
 ) -> None:
     (answer,) = asked(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from eventhub.delivery import fanout as fanout_module
@@ -698,7 +698,9 @@ class World:
                 assert not feed.live.due or feed in self.desk.unwritten, (
                     "pending events are forgotten"
                 )
-                assert not feed.behind or feed.live.due, "waits for room that is there"
+                # A reader that joined when all others had left may have dropped what waited: the
+                # next part, which writes nothing, then says that there is room.
+                assert not feed.behind or feed in self.desk.unwritten, "waits for what never comes"
                 going_on = feed.behind or (feed, None) in under_way
                 assert (
                     not channel.opened
@@ -823,6 +825,14 @@ def _bounds() -> Iterator[None]:
 @given(
     st.binary(min_size=20, max_size=20),
     st.lists(st.binary(min_size=8, max_size=8), min_size=20, max_size=140),
+)
+@example(
+    bytes.fromhex("0000000100000000000000020000000000000000"),
+    [
+        *[bytes(8)] * 15,
+        *map(bytes.fromhex, ("5300000000000001", "3500000100000000", "b701000003000000")),
+        *map(bytes.fromhex, ("bd00000000000000", "e900000000000000")),
+    ],
 )
 def test_every_reader_gets_what_the_protocol_promises(setting: bytes, steps: list[bytes]) -> None:
     script = Script()
