@@ -35,7 +35,7 @@ auth:
   - {{name: backend, hash: "{hash_key(BACKEND)}", publish: ['>'], subscribe: ['>']}}
   - {{name: operator, hash: "{hash_key(OPERATOR)}", operator: true}}
 """
-SHARED = f"channels: {{chat: {{}}, late: {{}}}}\n{KEYS}"
+SHARED = f"channels: {{chat: {{}}, late: {{}}, orders: {{payload: order.json}}}}\n{KEYS}"
 CONNECTIONS = 20
 CHANNELS = 20
 HISTORY = 1024 * 1024
@@ -79,6 +79,8 @@ class Scene:
         self.one, self.two, self.alone, self.encrypted = (
             _server(directory / name, config) for name, config in configs.items()
         )
+        for name in ("one", "two"):
+            (directory / name / "order.json").write_text('{"type": "object"}')
         for name, text in authority.issue("server", days=1).files().items():
             (directory / "encrypted" / name).write_text(text)
         self.encrypted.ready = 503  # its keys cannot be had
