@@ -208,7 +208,7 @@ def stream(data: bytes) -> None:
 
     async def take() -> None:
         hub = SimpleNamespace(
-            rejected=lambda channel, error: None,
+            rejected=lambda *_: None,
             publish=_stored,
             publishes_now=False,
             now=lambda: 0,
