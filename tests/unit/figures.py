@@ -129,6 +129,9 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "100": ("server.publish.content_coding:FREE_PARTS",),
         "512": ("server.publish.content_coding:PART_BYTES",),
     },
+    "events whose CloudEvents readers of several channels share": {
+        "64": ("delivery.cloudevents:REMEMBERED",)
+    },
     "a piece of a compressed body": {"64 KiB": ("server.publish.content_coding:PIECE_BYTES",)},
     "an array": {
         "32 KiB": ("server.publish.batch:PART_BYTES",),

@@ -36,23 +36,26 @@ SINGLES = frozenset(
     }
 )
 """Keywords whose values are schemas, in a mapping, in a list, and alone."""
+BOUNDS = (
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+)
 FLAT = frozenset(
     {
+        *BOUNDS,
         "const",
         "dependentRequired",
         "enum",
-        "exclusiveMaximum",
-        "exclusiveMinimum",
         "format",
-        "maxItems",
-        "maxLength",
-        "maxProperties",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minProperties",
-        "minimum",
-        "multipleOf",
         "pattern",
         "required",
         "type",

@@ -17,6 +17,7 @@ import orjson
 from eventhub.events.compatibility.children import CHILDREN, Children
 from eventhub.events.compatibility.choices import alternatives
 from eventhub.events.compatibility.documents import (
+    BOUNDS,
     Incomparable,
     SchemaDocument,
     SchemaNode,
@@ -36,19 +37,6 @@ SHOWN = 60
 MAX_VALUES = 5
 """Values of an enumeration in a message."""
 
-BOUNDS = (
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "multipleOf",
-)
 RULES = dict.fromkeys(BOUNDS, "bound_tightened") | {
     "const": "enum_value_removed",
     "dependentRequired": "dependency_added",
